@@ -1,0 +1,87 @@
+//! Names, sizes and the version of the layout that the kernel programs, the agent and the command line share.
+
+/// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
+/// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number does not.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
+pub mod map {
+    /// [`ServiceKey`](crate::service::ServiceKey) → [`Service`](crate::service::Service), hash.
+    pub const SERVICES: &str = "services";
+    /// Chunk number → [`RingChunk`](crate::ring::RingChunk), array.
+    pub const RINGS: &str = "rings";
+    /// Backend index → [`Backend`](crate::backend::Backend), array.
+    pub const BACKENDS: &str = "backends";
+    /// [`FlowKey`](crate::flow::FlowKey) → [`Flow`](crate::flow::Flow), LRU hash.
+    pub const FLOWS: &str = "flows";
+    /// Bucket → [`RestoreBucket`](crate::flow::RestoreBucket), array.
+    pub const RESTORE: &str = "restore";
+    /// Interface index → [`Interface`](crate::interface::Interface), hash.
+    pub const INTERFACES: &str = "interfaces";
+    /// 0 → [`Runtime`](crate::runtime::Runtime), array of one.
+    pub const RUNTIME: &str = "runtime";
+    /// Service id → [`ServiceStats`](crate::stat::ServiceStats), per-CPU array.
+    pub const SERVICE_STATS: &str = "service_stats";
+    /// [`DropReason`](crate::drop_reason::DropReason) → packets, per-CPU array.
+    pub const DROPS: &str = "drops";
+    /// [`Stat`](crate::stat::Stat) → events, per-CPU array.
+    pub const STATS: &str = "stats";
+    /// 0 → [`Bucket`](crate::limit::Bucket), per-CPU array of one.
+    pub const ANSWER_LIMIT: &str = "answer_limit";
+    /// Service id → [`Name`](crate::name::Name), hash; never read by the kernel programs.
+    pub const NAMES: &str = "names";
+    /// Step number → [`TraceStep`](crate::trace::TraceStep), array; written by the tracing build of a program only.
+    pub const TRACE: &str = "trace";
+
+    /// Every map that is pinned and survives the agent.
+    pub const PINNED: [&str; 12] = [
+        SERVICES, RINGS, BACKENDS, FLOWS, RESTORE, INTERFACES, RUNTIME, SERVICE_STATS, DROPS, STATS, ANSWER_LIMIT,
+        NAMES,
+    ];
+}
+
+/// Program names in the object and under the pin directory.
+pub mod program {
+    /// XDP on uplinks.
+    pub const XDP: &str = "sluice_xdp";
+    /// tcx ingress on devices that carry Ethernet frames.
+    pub const TCX_INGRESS: &str = "sluice_in";
+    /// tcx ingress on devices without a link-layer header (tun, wireguard, ipip).
+    pub const TCX_INGRESS_L3: &str = "sluice_in_l3";
+    /// tcx egress on uplinks.
+    pub const TCX_EGRESS: &str = "sluice_out";
+    /// An XDP program that only passes: the floor of benchmarks and the stub that veth peers need.
+    pub const PASS: &str = "sluice_pass";
+}
+
+/// Names of the read-only globals that the agent sets before it loads the object.
+pub mod global {
+    /// `u8`: 1 where `bpf_fib_lookup` knows `BPF_FIB_LOOKUP_SRC` (kernel 6.7, commit dab4e1f06cab).
+    pub const FIB_SRC: &str = "FIB_SRC";
+    /// `u8`: 1 loads a program that writes no map but `trace`.
+    pub const TRACING: &str = "TRACING";
+    /// `u16`: lowest SNAT port.
+    pub const SNAT_PORT_MIN: &str = "SNAT_PORT_MIN";
+    /// `u16`: highest SNAT port, inclusive.
+    pub const SNAT_PORT_MAX: &str = "SNAT_PORT_MAX";
+    /// `u32`: number of buckets of `restore` minus one; the number is a power of two.
+    pub const RESTORE_MASK: &str = "RESTORE_MASK";
+}
+
+/// Default number of entries of each map; the agent's flags override them.
+pub mod capacity {
+    /// Frontends.
+    pub const SERVICES: u32 = 65_536;
+    /// Ring chunks of [`CHUNK_SLOTS`](crate::ring::CHUNK_SLOTS) slots (64 MiB of slots).
+    pub const RINGS: u32 = 1 << 20;
+    /// Endpoints.
+    pub const BACKENDS: u32 = 262_144;
+    /// Flow halves: two a flow.
+    pub const FLOWS: u32 = 1 << 19;
+    /// Restore buckets, a power of two.
+    pub const RESTORE: u32 = 1 << 18;
+    /// Network devices.
+    pub const INTERFACES: u32 = 256;
+    /// Trace steps of one packet.
+    pub const TRACE: u32 = 32;
+}

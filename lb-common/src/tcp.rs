@@ -1,0 +1,141 @@
+//! What a flow remembers of a connection, and how long an idle one is kept.
+
+use crate::time::{Tick, seconds};
+
+/// TCP header flags, byte 13 of the header (RFC 9293 §3.1).
+pub mod flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgment number counts.
+    pub const ACK: u8 = 0x10;
+}
+
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// State of a flow, as bits that only ever gain: both halves see every change, in any order, from any CPU.
+///
+/// 0 is a flow that only the client has spoken on.
+pub type State = u8;
+
+/// The endpoint has answered.
+pub const REPLIED: State = 1 << 0;
+/// The client sent FIN.
+pub const CLIENT_FIN: State = 1 << 1;
+/// The endpoint sent FIN.
+pub const ENDPOINT_FIN: State = 1 << 2;
+/// Either side sent RST.
+pub const RESET: State = 1 << 3;
+
+/// How long idle flows live, in ticks.
+pub mod timeout {
+    use super::*;
+
+    /// TCP, answered: RFC 5382 REQ-5 asks for at least 2 h 4 min.
+    pub const ESTABLISHED: Tick = seconds(2 * 3600 + 4 * 60);
+    /// TCP, not answered: RFC 5382 REQ-5's transitory time would be 4 min; nf_conntrack's SYN_SENT is 2 min.
+    pub const OPENING: Tick = seconds(120);
+    /// TCP, one side has closed: the other may go on sending (nf_conntrack's CLOSE_WAIT is 60 s, too short for some:
+    /// kube-proxy raises it to 1 h by `--conntrack-tcp-timeout-close-wait`).
+    pub const HALF_CLOSED: Tick = seconds(3600);
+    /// TCP, both sides have closed: 2 MSL as Linux keeps TIME_WAIT.
+    pub const CLOSED: Tick = seconds(60);
+    /// TCP after a reset.
+    pub const RESET: Tick = seconds(10);
+    /// UDP, both sides have spoken: RFC 4787 REQ-5 asks for at least 2 min.
+    pub const UDP_REPLIED: Tick = seconds(180);
+    /// UDP, only the client has spoken.
+    pub const UDP_OPENING: Tick = seconds(60);
+}
+
+/// The bits that a packet adds to a flow's state. `flags` are the TCP flags, 0 for UDP.
+#[inline(always)]
+pub const fn gained(flags: u8, from_client: bool) -> State {
+    let mut gained = if from_client { 0 } else { REPLIED };
+    if flags & flag::RST != 0 {
+        gained |= RESET;
+    }
+    if flags & flag::FIN != 0 {
+        gained |= if from_client { CLIENT_FIN } else { ENDPOINT_FIN };
+    }
+    gained
+}
+
+/// True where both sides have closed or one has reset: the client may use its port for a new connection.
+#[inline(always)]
+pub const fn is_closed(state: State) -> bool {
+    state & RESET != 0 || state & (CLIENT_FIN | ENDPOINT_FIN) == (CLIENT_FIN | ENDPOINT_FIN)
+}
+
+/// Idle time after which a flow in `state` is over.
+#[inline(always)]
+pub const fn idle_timeout(protocol: u8, state: State) -> Tick {
+    if protocol != TCP {
+        return if state & REPLIED != 0 { timeout::UDP_REPLIED } else { timeout::UDP_OPENING };
+    }
+    if state & RESET != 0 {
+        timeout::RESET
+    } else if is_closed(state) {
+        timeout::CLOSED
+    } else if state & (CLIENT_FIN | ENDPOINT_FIN) != 0 {
+        timeout::HALF_CLOSED
+    } else if state & REPLIED != 0 {
+        timeout::ESTABLISHED
+    } else {
+        timeout::OPENING
+    }
+}
+
+/// The state in one word, as the command line shows it.
+pub const fn state_name(protocol: u8, state: State) -> &'static str {
+    if protocol != TCP {
+        return if state & REPLIED != 0 { "Replied" } else { "Unreplied" };
+    }
+    if state & RESET != 0 {
+        "Reset"
+    } else if is_closed(state) {
+        "Closed"
+    } else if state & (CLIENT_FIN | ENDPOINT_FIN) != 0 {
+        "Closing"
+    } else if state & REPLIED != 0 {
+        "Established"
+    } else {
+        "Opening"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_opens_is_answered_and_closes_from_both_sides() {
+        let mut state = gained(flag::SYN, true);
+        assert_eq!(state_name(TCP, state), "Opening");
+        state |= gained(flag::SYN | flag::ACK, false);
+        assert_eq!(state_name(TCP, state), "Established");
+        state |= gained(flag::FIN | flag::ACK, true);
+        assert!(!is_closed(state));
+        assert_eq!(idle_timeout(TCP, state), timeout::HALF_CLOSED);
+        state |= gained(flag::FIN | flag::ACK, false);
+        assert!(is_closed(state));
+        assert_eq!(idle_timeout(TCP, state), timeout::CLOSED);
+    }
+
+    #[test]
+    fn a_reset_from_either_side_ends_a_connection() {
+        assert!(is_closed(gained(flag::RST, true)));
+        assert!(is_closed(gained(flag::RST | flag::ACK, false)));
+    }
+
+    #[test]
+    fn udp_lives_longer_once_answered() {
+        assert!(idle_timeout(UDP, gained(0, false)) > idle_timeout(UDP, gained(0, true)));
+    }
+}

@@ -1,0 +1,77 @@
+//! What `sluice trace` reads: the steps that the real pipeline took, written by its tracing build.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A step, 16 bytes. `a`, `b` and `c` mean what [`Step`] says for the step's `kind`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct TraceStep {
+    /// A [`Step`] as a number; 0 ends the list.
+    pub kind: u32,
+    /// First value.
+    pub a: u32,
+    /// Second value.
+    pub b: u32,
+    /// Third value.
+    pub c: u32,
+}
+
+macro_rules! steps {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal,)+) => {
+        /// Kinds of steps.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Step {
+            $($(#[$doc])* $variant = $number,)+
+        }
+
+        impl Step {
+            /// The step behind a number.
+            pub const fn from_u32(number: u32) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+steps! {
+    /// The packet is not an unfragmented IPv4 TCP or UDP packet with sound headers: passed untouched.
+    NotOurs = 1,
+    /// A live flow: a = `FLOW_*` flags, b = backend index, c = service id.
+    FlowHit = 2,
+    /// No flow for the tuple.
+    FlowMiss = 3,
+    /// The tuple's flow is over (closed or idle for too long): a = state, b = idle ticks.
+    FlowOver = 4,
+    /// The lost half of a flow was found through its restore record: a = `FLOW_*` flags, b = backend index.
+    FlowRestored = 5,
+    /// The flow's endpoint is gone: a = backend index.
+    EndpointGone = 6,
+    /// A frontend: a = service id, b = `SERVICE_*` flags, c = ring size.
+    ServiceHit = 7,
+    /// No frontend for the destination.
+    ServiceMiss = 8,
+    /// The destination is a VIP without this port.
+    CatchAll = 9,
+    /// The ring's answer: a = slot, b = backend index.
+    RingSlot = 10,
+    /// The endpoint: a = address (network byte order), b = port (network byte order), c = `BACKEND_*` flags.
+    Backend = 11,
+    /// A FIB look-up: a = `bpf_fib_lookup` return value, b = out interface, c = source address (network byte order).
+    Fib = 12,
+    /// A source port was chosen: a = port (host byte order), b = attempts before it, c = 1 where the client's own.
+    SourcePort = 13,
+    /// The packet would be rewritten: a = new source address, b = new destination address (network byte order),
+    /// c = new ports (source in the upper half, host byte order).
+    Rewrite = 14,
+    /// Untouched, for tcx to finish.
+    LeftToStack = 15,
+    /// Verdict pass (to the stack).
+    Pass = 16,
+    /// Verdict drop: a = [`DropReason`](crate::drop_reason::DropReason).
+    Drop = 17,
+    /// Verdict: out again through interface a.
+    Forward = 18,
+    /// A reset or ICMP error goes back to the sender: a = ICMP type, or 0 for a TCP reset.
+    Answer = 19,
+}

@@ -1,0 +1,195 @@
+//! The parts of Kubernetes objects that decide where packets go.
+//!
+//! Sources translate API objects into these; anything that cannot be expressed here (port 0, an address that is not
+//! one) has been refused by the source, by name.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Namespace and name; the namespace of a Node is empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectKey {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// A key.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+/// A transport protocol that a Service port may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// `TCP`.
+    Tcp,
+    /// `UDP`.
+    Udp,
+}
+
+impl Protocol {
+    /// IP protocol number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => lb_common::tcp::TCP,
+            Self::Udp => lb_common::tcp::UDP,
+        }
+    }
+
+    /// The protocol behind an IP protocol number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            lb_common::tcp::TCP => Some(Self::Tcp),
+            lb_common::tcp::UDP => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        })
+    }
+}
+
+/// `spec.externalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrafficPolicy {
+    /// Every endpoint.
+    #[default]
+    Cluster,
+    /// This node's endpoints only.
+    Local,
+}
+
+/// `spec.type`, as far as it matters here: headless and ExternalName Services never reach the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServiceType {
+    /// Served only on its external IPs.
+    #[default]
+    ClusterIp,
+    /// Served on node ports too.
+    NodePort,
+    /// Served on load-balancer addresses too.
+    LoadBalancer,
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// `metadata.creationTimestamp` in seconds since the epoch; 0 where the manifest has none. The oldest Service owns
+    /// an (IP, port, protocol) that several claim.
+    pub created: i64,
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// `spec.clusterIPs`.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.externalIPs`.
+    pub external_ips: Vec<IpAddr>,
+    /// `status.loadBalancer.ingress[].ip` with `ipMode` VIP or none.
+    pub load_balancer_ips: Vec<IpAddr>,
+    /// `spec.externalTrafficPolicy`.
+    pub external_traffic_policy: TrafficPolicy,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+}
+
+/// An entry of `spec.ports`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePort {
+    /// `name`, empty where there is none.
+    pub name: String,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`.
+    pub port: u16,
+    /// `nodePort`, where one is allocated.
+    pub node_port: Option<u16>,
+}
+
+/// An EndpointSlice of address type IPv4 (others never reach the model).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSlice {
+    /// The Service it belongs to (label `kubernetes.io/service-name`), in the slice's namespace.
+    pub service: String,
+    /// `ports`; a port without a number (which the API reads as "all") is left out.
+    pub ports: Vec<EndpointPort>,
+    /// `endpoints`.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An entry of an EndpointSlice's `ports`, matched to the Service port of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointPort {
+    /// `name`, empty where there is none.
+    pub name: String,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`.
+    pub port: u16,
+}
+
+/// An entry of an EndpointSlice's `endpoints`; the API asks consumers to use the first address only
+/// (`discovery/v1` Endpoint.addresses).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `addresses[0]`.
+    pub address: IpAddr,
+    /// `nodeName`.
+    pub node: Option<String>,
+    /// `conditions.ready`; nil counts as true.
+    pub ready: bool,
+    /// `conditions.serving`; nil counts as `ready`.
+    pub serving: bool,
+    /// `conditions.terminating`; nil counts as false.
+    pub terminating: bool,
+}
+
+/// A Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `status.addresses` of type InternalIP and ExternalIP.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs` (or `podCIDR`), as written.
+    pub pod_cidrs: Vec<String>,
+}
+
+/// Everything that a source knows at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Services to be proxied.
+    pub services: BTreeMap<ObjectKey, Service>,
+    /// EndpointSlices.
+    pub slices: BTreeMap<ObjectKey, EndpointSlice>,
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Objects that the source could not accept, and why.
+    pub refused: Vec<Refusal>,
+}
+
+/// Something that was asked for and is not served.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Kind of the object, `Service` and the like.
+    pub kind: String,
+    /// The object; for a file that cannot be parsed, the file's name under an empty namespace.
+    pub object: ObjectKey,
+    /// A reason in CamelCase, for Events and metrics.
+    pub reason: String,
+    /// What, where, and what to do, in one sentence.
+    pub message: String,
+}
