@@ -1,1 +1,1 @@
-//! x
+//! The harness: network namespaces, small networks in them, packets, traffic.

@@ -1,0 +1,1 @@
+//! The kernel: programs, pinned maps, devices. The only place with `unsafe` and with BPF system calls.
