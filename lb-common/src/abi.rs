@@ -35,7 +35,17 @@ pub mod map {
 
     /// Every map that is pinned and survives the agent.
     pub const PINNED: [&str; 12] = [
-        SERVICES, RINGS, BACKENDS, FLOWS, RESTORE, INTERFACES, RUNTIME, SERVICE_STATS, DROPS, STATS, ANSWER_LIMIT,
+        SERVICES,
+        RINGS,
+        BACKENDS,
+        FLOWS,
+        RESTORE,
+        INTERFACES,
+        RUNTIME,
+        SERVICE_STATS,
+        DROPS,
+        STATS,
+        ANSWER_LIMIT,
         NAMES,
     ];
 }

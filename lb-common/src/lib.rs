@@ -23,6 +23,8 @@ pub mod maglev;
 pub mod name;
 pub mod packet;
 pub mod pipeline;
+#[cfg(feature = "user")]
+mod pod;
 pub mod ring;
 pub mod runtime;
 pub mod service;

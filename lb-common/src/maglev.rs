@@ -63,7 +63,9 @@ mod tests {
     use crate::ring::size_for;
 
     fn members(count: usize) -> Vec<Member> {
-        (0..count).map(|n| Member { address_be: (0x0a00_0000 + n as u32).to_be(), port_be: 8080u16.to_be() }).collect()
+        (0..count)
+            .map(|n| Member { address_be: (0x0a00_0000 + n as u32).to_be(), port_be: 8080u16.to_be() })
+            .collect()
     }
 
     fn ring(members: &[Member]) -> Vec<u32> {

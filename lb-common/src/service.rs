@@ -8,7 +8,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// frontend of its own, so that a routed VIP cannot loop.
 #[repr(C)]
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 pub struct ServiceKey {
     /// IPv4 address, network byte order.

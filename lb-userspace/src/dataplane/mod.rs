@@ -1,1 +1,4 @@
-//! The kernel: programs, pinned maps, devices. The only place with `unsafe` and with BPF system calls.
+//! The kernel's side as user space sees it: pins, maps, programs, devices.
+
+pub mod pin;
+pub mod pinned;

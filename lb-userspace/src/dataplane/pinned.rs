@@ -1,0 +1,260 @@
+//! Typed access to the pinned maps. Needs no agent: the command line reads the live data plane through this.
+
+use std::{collections::BTreeMap, io, path::PathBuf};
+
+use aya::{
+    Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    sys::SyscallError,
+};
+use lb_common::{
+    abi::map,
+    backend::Backend,
+    drop_reason::DropReason,
+    flow::{Flow, FlowKey},
+    interface::Interface,
+    name::Name,
+    ring::{self, CHUNK_SLOTS, RingChunk},
+    runtime::Runtime,
+    service::{Service, ServiceKey},
+    stat::{ServiceStats, Stat},
+};
+
+use super::pin::PinDir;
+
+/// Why a pinned map did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PinnedError {
+    /// Nothing is pinned here.
+    #[error("no data plane at {}: start `sluice agent`, or name its directory with --bpf-dir", path.display())]
+    Absent {
+        /// Pin of the first map that was looked for.
+        path: PathBuf,
+    },
+    /// Opening was refused.
+    #[error("not allowed to open {}: run as root or with CAP_BPF", path.display())]
+    Denied {
+        /// Pin of the map.
+        path: PathBuf,
+    },
+    /// The map did not answer.
+    #[error("map {name}: {source}")]
+    Map {
+        /// Name of the map.
+        name: &'static str,
+        /// What aya said.
+        source: MapError,
+    },
+}
+
+/// The pinned maps of one data plane.
+pub struct Pinned {
+    pub(super) services: HashMap<MapData, ServiceKey, Service>,
+    pub(super) rings: Array<MapData, RingChunk>,
+    pub(super) backends: Array<MapData, Backend>,
+    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) interfaces: HashMap<MapData, u32, Interface>,
+    pub(super) runtime: Array<MapData, Runtime>,
+    pub(super) service_stats: PerCpuArray<MapData, ServiceStats>,
+    pub(super) names: HashMap<MapData, u32, Name>,
+    drops: PerCpuArray<MapData, u64>,
+    stats: PerCpuArray<MapData, u64>,
+    max_entries: BTreeMap<&'static str, u32>,
+}
+
+impl Pinned {
+    /// Opens the maps.
+    ///
+    /// # Errors
+    /// Where nothing is pinned, or opening is refused.
+    pub fn open(dir: &PinDir) -> Result<Self, PinnedError> {
+        let mut max_entries = BTreeMap::new();
+        let mut open = |name: &'static str| {
+            let data = open_map(dir, name)?;
+            let info = data.info().map_err(|source| PinnedError::Map { name, source })?;
+            max_entries.insert(name, info.max_entries());
+            Map::from_map_data(data).map_err(|source| PinnedError::Map { name, source })
+        };
+        Ok(Self {
+            services: typed(map::SERVICES, open(map::SERVICES)?)?,
+            rings: typed(map::RINGS, open(map::RINGS)?)?,
+            backends: typed(map::BACKENDS, open(map::BACKENDS)?)?,
+            flows: typed(map::FLOWS, open(map::FLOWS)?)?,
+            interfaces: typed(map::INTERFACES, open(map::INTERFACES)?)?,
+            runtime: typed(map::RUNTIME, open(map::RUNTIME)?)?,
+            service_stats: typed(map::SERVICE_STATS, open(map::SERVICE_STATS)?)?,
+            names: typed(map::NAMES, open(map::NAMES)?)?,
+            drops: typed(map::DROPS, open(map::DROPS)?)?,
+            stats: typed(map::STATS, open(map::STATS)?)?,
+            max_entries,
+        })
+    }
+
+    /// How many entries the map `name` of [`map`] holds at most; 0 for a map that is not open.
+    pub fn max_entries(&self, name: &str) -> u32 {
+        self.max_entries.get(name).copied().unwrap_or_default()
+    }
+
+    /// Every frontend.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn services(&self) -> Result<BTreeMap<ServiceKey, Service>, PinnedError> {
+        collect(map::SERVICES, &self.services)
+    }
+
+    /// Every endpoint index that was ever used; a free one has address 0.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn backends(&self) -> Result<BTreeMap<u32, Backend>, PinnedError> {
+        let mut found = BTreeMap::new();
+        for index in 1..self.backends.len() {
+            let backend = self.backends.get(&index, 0).map_err(named(map::BACKENDS))?;
+            if backend != Backend::default() {
+                found.insert(index, backend);
+            }
+        }
+        Ok(found)
+    }
+
+    /// One endpoint.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn backend(&self, index: u32) -> Result<Backend, PinnedError> {
+        self.backends.get(&index, 0).map_err(named(map::BACKENDS))
+    }
+
+    /// The slots of a service's ring, backend indices.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn ring(&self, service: &Service) -> Result<Vec<u32>, PinnedError> {
+        let chunks = service.ring..service.ring + ring::chunks(service.ring_size);
+        let mut slots = Vec::with_capacity(chunks.len() * CHUNK_SLOTS);
+        for chunk in chunks {
+            slots.extend(self.rings.get(&chunk, 0).map_err(named(map::RINGS))?.slots);
+        }
+        slots.truncate(service.ring_size as usize);
+        Ok(slots)
+    }
+
+    /// Flow halves, in no order, each as it was when it was read. Flows come and go while the map is walked; the walk
+    /// ends all the same after as many steps as the map has room.
+    ///
+    /// # Errors
+    /// An item is an error where the map does not answer.
+    pub fn flows(&self) -> impl Iterator<Item = Result<(FlowKey, Flow), PinnedError>> + '_ {
+        let most = self.max_entries(map::FLOWS) as usize;
+        self.flows.iter().take(most).map(|entry| entry.map_err(named(map::FLOWS)))
+    }
+
+    /// The half under one tuple.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, PinnedError> {
+        optional(map::FLOWS, self.flows.get(key, 0))
+    }
+
+    /// Devices by interface index.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn interfaces(&self) -> Result<BTreeMap<u32, Interface>, PinnedError> {
+        collect(map::INTERFACES, &self.interfaces)
+    }
+
+    /// Names by service id.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn names(&self) -> Result<BTreeMap<u32, String>, PinnedError> {
+        let names = collect(map::NAMES, &self.names)?;
+        Ok(names.into_iter().map(|(id, name)| (id, name.as_str().to_owned())).collect())
+    }
+
+    /// Drops by reason, all CPUs together, in the order of [`DropReason::ALL`].
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn drops(&self) -> Result<Vec<(DropReason, u64)>, PinnedError> {
+        DropReason::ALL
+            .into_iter()
+            .map(|reason| Ok((reason, sum(map::DROPS, &self.drops, reason as u32)?)))
+            .collect()
+    }
+
+    /// Events of the packet path, all CPUs together, in the order of [`Stat::ALL`].
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn stats(&self) -> Result<Vec<(Stat, u64)>, PinnedError> {
+        Stat::ALL.into_iter().map(|stat| Ok((stat, sum(map::STATS, &self.stats, stat as u32)?))).collect()
+    }
+
+    /// Counters of a service id, all CPUs together.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn service_stats(&self, id: u32) -> Result<ServiceStats, PinnedError> {
+        let per_cpu = self.service_stats.get(&id, 0).map_err(named(map::SERVICE_STATS))?;
+        Ok(per_cpu.iter().fold(ServiceStats::default(), |total, cpu| ServiceStats {
+            packets: total.packets.wrapping_add(cpu.packets),
+            bytes: total.bytes.wrapping_add(cpu.bytes),
+            reply_packets: total.reply_packets.wrapping_add(cpu.reply_packets),
+            reply_bytes: total.reply_bytes.wrapping_add(cpu.reply_bytes),
+            new_flows: total.new_flows.wrapping_add(cpu.new_flows),
+        }))
+    }
+
+    /// The current [`Runtime::epoch`].
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn epoch(&self) -> Result<u32, PinnedError> {
+        Ok(self.runtime.get(&0, 0).map_err(named(map::RUNTIME))?.epoch)
+    }
+}
+
+/// An error of the map `name`.
+pub(super) fn named(name: &'static str) -> impl FnOnce(MapError) -> PinnedError {
+    move |source| PinnedError::Map { name, source }
+}
+
+fn open_map(dir: &PinDir, name: &'static str) -> Result<MapData, PinnedError> {
+    let path = dir.map(name);
+    MapData::from_pin(&path).map_err(|source| match &source {
+        MapError::SyscallError(SyscallError { io_error, .. }) => match io_error.kind() {
+            io::ErrorKind::NotFound => PinnedError::Absent { path },
+            io::ErrorKind::PermissionDenied => PinnedError::Denied { path },
+            _ => PinnedError::Map { name, source },
+        },
+        _ => PinnedError::Map { name, source },
+    })
+}
+
+fn typed<M: TryFrom<Map, Error = MapError>>(name: &'static str, map: Map) -> Result<M, PinnedError> {
+    M::try_from(map).map_err(named(name))
+}
+
+fn collect<K: Pod + Ord, V: Pod>(
+    name: &'static str,
+    map: &HashMap<MapData, K, V>,
+) -> Result<BTreeMap<K, V>, PinnedError> {
+    map.iter().map(|entry| entry.map_err(named(name))).collect()
+}
+
+pub(super) fn optional<V>(name: &'static str, found: Result<V, MapError>) -> Result<Option<V>, PinnedError> {
+    match found {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(source) => Err(named(name)(source)),
+    }
+}
+
+fn sum(name: &'static str, map: &PerCpuArray<MapData, u64>, index: u32) -> Result<u64, PinnedError> {
+    let per_cpu = map.get(&index, 0).map_err(named(name))?;
+    Ok(per_cpu.iter().fold(0, |total, cpu| total.wrapping_add(*cpu)))
+}
