@@ -1,1 +1,3 @@
 //! Where objects come from: a folder of manifests, or the Kubernetes API.
+
+pub mod translate;

@@ -1,0 +1,146 @@
+//! core/v1 Service.
+
+use k8s_openapi::api::core::v1 as core;
+use lb_model::object::{Service, ServicePort, ServiceType, TrafficPolicy};
+
+use super::{
+    field::{self, Finding, keep, reason},
+    has_label,
+};
+
+/// Says that another proxy serves the Service (kube-proxy `pkg/proxy/apis/well_known_labels.go`).
+pub(super) const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+/// Set on headless Services' slices (`core/v1` `IsHeadlessService`), and by users on Services that no proxy should
+/// serve: kube-proxy watches neither.
+pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
+const CLUSTER_IP_NONE: &str = "None";
+
+/// The Service, or nothing where it is not ours.
+pub(super) fn translate(
+    object: &core::Service,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Service>, Finding> {
+    field::check_name(&object.metadata)?;
+    let default = core::ServiceSpec::default();
+    let spec = object.spec.as_ref().unwrap_or(&default);
+    let cluster_ips = cluster_ips(spec);
+    let headless = cluster_ips.first().is_some_and(|(_, ip)| *ip == CLUSTER_IP_NONE);
+    let service_type = match spec.type_.as_deref() {
+        None | Some("" | "ClusterIP") => ServiceType::ClusterIp,
+        Some("NodePort") => ServiceType::NodePort,
+        Some("LoadBalancer") => ServiceType::LoadBalancer,
+        Some("ExternalName") => return Ok(None),
+        Some(other) => {
+            let message = format!("{other:?} is no Service type; use ClusterIP, NodePort or LoadBalancer");
+            return Err(Finding::new("spec.type", reason::INVALID_VALUE, message));
+        }
+    };
+    if headless || has_label(&object.metadata, HEADLESS) || has_label(&object.metadata, SERVICE_PROXY_NAME) {
+        return Ok(None);
+    }
+    Ok(Some(Service {
+        created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        service_type,
+        cluster_ips: cluster_ips
+            .into_iter()
+            .filter_map(|(field, ip)| keep(field::address(field, ip), findings))
+            .collect(),
+        external_ips: spec
+            .external_ips
+            .iter()
+            .flatten()
+            .enumerate()
+            .filter_map(|(i, ip)| {
+                keep(field::reachable_address(format!("spec.externalIPs[{i}]"), ip), findings)
+            })
+            .collect(),
+        load_balancer_ips: load_balancer_ips(object, findings),
+        external_traffic_policy: traffic_policy(spec)?,
+        ports: ports(spec, findings),
+    }))
+}
+
+/// `clusterIPs`, or `clusterIP` where a manifest has only that; empty strings ask the API server for an address.
+fn cluster_ips(spec: &core::ServiceSpec) -> Vec<(String, &str)> {
+    let list: Vec<_> = spec.cluster_ips.iter().flatten().enumerate().collect();
+    let fields: Vec<_> = if list.is_empty() {
+        spec.cluster_ip.iter().map(|ip| ("spec.clusterIP".to_owned(), ip.as_str())).collect()
+    } else {
+        list.into_iter().map(|(i, ip)| (format!("spec.clusterIPs[{i}]"), ip.as_str())).collect()
+    };
+    fields.into_iter().filter(|(_, ip)| !ip.is_empty()).collect()
+}
+
+fn traffic_policy(spec: &core::ServiceSpec) -> Result<TrafficPolicy, Finding> {
+    match spec.external_traffic_policy.as_deref() {
+        None | Some("" | "Cluster") => Ok(TrafficPolicy::Cluster),
+        Some("Local") => Ok(TrafficPolicy::Local),
+        Some(other) => {
+            let message = format!("{other:?} is no traffic policy; use Cluster or Local");
+            Err(Finding::new("spec.externalTrafficPolicy", reason::INVALID_VALUE, message))
+        }
+    }
+}
+
+/// Addresses of the load balancer that are to be short-cut: with `ipMode` Proxy the packets belong to the load
+/// balancer itself (KEP-1860), and an entry with a host name only has no address.
+fn load_balancer_ips(object: &core::Service, findings: &mut Vec<Finding>) -> Vec<std::net::IpAddr> {
+    let ingress = object.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
+    let mut addresses = Vec::new();
+    for (i, entry) in ingress.into_iter().flatten().enumerate() {
+        let field = format!("status.loadBalancer.ingress[{i}]");
+        match entry.ip_mode.as_deref() {
+            None | Some("" | "VIP") => {}
+            Some("Proxy") => continue,
+            Some(other) => {
+                let message = format!("{other:?} is no mode; use VIP or Proxy");
+                findings.push(Finding::new(format!("{field}.ipMode"), reason::INVALID_VALUE, message));
+                continue;
+            }
+        }
+        if let Some(ip) = entry.ip.as_deref().filter(|ip| !ip.is_empty()) {
+            addresses.extend(keep(field::reachable_address(format!("{field}.ip"), ip), findings));
+        }
+    }
+    addresses
+}
+
+fn ports(spec: &core::ServiceSpec, findings: &mut Vec<Finding>) -> Vec<ServicePort> {
+    let mut ports: Vec<ServicePort> = Vec::new();
+    for (i, entry) in spec.ports.iter().flatten().enumerate() {
+        let Some(port) = keep(port(entry, &format!("spec.ports[{i}]"), findings), findings) else { continue };
+        if let Some(message) = clash(&port, &ports) {
+            findings.push(Finding::new(format!("spec.ports[{i}]"), reason::DUPLICATE_PORT, message));
+        } else {
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+fn port(entry: &core::ServicePort, path: &str, findings: &mut Vec<Finding>) -> Result<ServicePort, Finding> {
+    Ok(ServicePort {
+        name: entry.name.clone().unwrap_or_default(),
+        protocol: field::protocol(format!("{path}.protocol"), entry.protocol.as_deref())?,
+        port: field::port(format!("{path}.port"), entry.port)?,
+        // The port is still reachable on the Service's addresses when only its node port is wrong.
+        node_port: entry
+            .node_port
+            .filter(|number| *number != 0)
+            .and_then(|number| keep(field::port(format!("{path}.nodePort"), number), findings)),
+    })
+}
+
+fn clash(port: &ServicePort, earlier: &[ServicePort]) -> Option<String> {
+    let key = |port: &ServicePort| (port.protocol, port.port);
+    if earlier.iter().any(|other| key(other) == key(port)) {
+        return Some(format!(
+            "{} {} is already a port of this Service; remove one",
+            port.protocol, port.port
+        ));
+    }
+    earlier.iter().any(|other| other.name == port.name).then(|| match port.name.as_str() {
+        "" => "several ports of a Service need names; give this one a name".to_owned(),
+        name => format!("{name:?} already names a port of this Service; choose another name"),
+    })
+}
