@@ -10,3 +10,4 @@
 
 pub mod object;
 pub mod op;
+mod tables;

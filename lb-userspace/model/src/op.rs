@@ -1,6 +1,6 @@
 //! What the kernel's maps hold, and the single steps that change them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lb_common::{
     backend::Backend,
@@ -15,8 +15,9 @@ pub struct Tables {
     /// Endpoints by index. An index that was used and is free again has address 0 and keeps its generation; one that
     /// was never used is absent.
     pub backends: BTreeMap<u32, Backend>,
-    /// Rings by first chunk: the slots, exactly as many as the ring has.
-    pub rings: BTreeMap<u32, Vec<u32>>,
+    /// Rings by first chunk: the slots, exactly as many as the ring has. Shared, so that comparing the rings of ten
+    /// thousand Services with what was written before costs a pointer each.
+    pub rings: BTreeMap<u32, Arc<[u32]>>,
     /// Names by service id.
     pub names: BTreeMap<u32, String>,
 }
@@ -42,12 +43,14 @@ pub enum Op {
         /// Contents.
         backend: Backend,
     },
-    /// Writes a ring's slots from its first chunk on; no service points there yet.
+    /// Writes a ring's slots from its first chunk on. No service points there yet, unless the map is so full that a
+    /// changed ring fits nowhere beside the old one: then it is written over the old one of the same size, whose
+    /// endpoints are still there.
     SetRing {
         /// First chunk.
         chunk: u32,
         /// Backend indices, one a slot.
-        slots: Vec<u32>,
+        slots: Arc<[u32]>,
     },
     /// Names a service id.
     SetName {
