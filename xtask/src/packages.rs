@@ -1,0 +1,75 @@
+//! Debian's packages: which of those we need are missing, and putting them there.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// What the demo and the kernel tests call: (program, Debian's package).
+pub(crate) const TEST_TOOLS: [(&str, &str); 6] = [
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("nft", "nftables"),
+    ("bpftool", "bpftool"),
+    ("ping", "iputils-ping"),
+    ("tcpdump", "tcpdump"),
+];
+
+/// True on Debian and what descends from it.
+pub(crate) fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists() && command::find("apt-get").is_some()
+}
+
+/// True if this process may install packages, load programs and make namespaces.
+pub(crate) fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// True if dpkg says that the package is installed.
+pub(crate) fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status}", package]);
+    command::ask(&mut query).is_some_and(|status| status == "installed")
+}
+
+/// The test tools that are not in `PATH`, as (program, package).
+pub(crate) fn missing_test_tools() -> Vec<(&'static str, &'static str)> {
+    TEST_TOOLS.into_iter().filter(|(program, _)| command::find(program).is_none()).collect()
+}
+
+/// Installs what the demo and the tests call, or says how to.
+pub(crate) fn ensure_test_tools() -> Result<()> {
+    let missing = missing_test_tools();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
+    if is_debian() && is_root() {
+        return install(&packages);
+    }
+    let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
+    bail!("missing: {}; install them: {}", programs.join(", "), install_command(&packages));
+}
+
+/// Installs packages, after saying so. Never removes one to make room: that is the owner's decision.
+pub(crate) fn install(packages: &[String]) -> Result<()> {
+    eprintln!("sluice needs packages that this machine lacks; installing: {}", packages.join(" "));
+    command::run(apt_get().arg("update"))?;
+    command::run(
+        apt_get().args(["install", "--yes", "--no-remove", "--no-install-recommends"]).args(packages),
+    )
+}
+
+/// The command that a user types to install packages.
+pub(crate) fn install_command(packages: &[String]) -> String {
+    format!("sudo apt-get update && sudo apt-get install --no-install-recommends {}", packages.join(" "))
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
