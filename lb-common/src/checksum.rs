@@ -38,15 +38,20 @@ pub const fn combine(a: u16, b: u16) -> u16 {
     fold(a as u64 + b as u64)
 }
 
-/// A checksum field after the words it covers changed by `delta`.
+/// What one hop does to the IPv4 header's words: the TTL, first byte of its 16-bit word, loses one.
+pub const TTL_DELTA: u16 = !u16::from_ne_bytes([1, 0]);
+
+/// A checksum field after the words it covers changed by `delta`, which may be the sum of several deltas.
 #[inline(always)]
-pub const fn apply(checksum: u16, delta: u16) -> u16 {
-    !fold(!checksum as u64 + delta as u64)
+pub const fn apply(checksum: u16, delta: u32) -> u16 {
+    let sum = !checksum as u32 + delta;
+    let sum = (sum >> 16) + (sum & 0xffff);
+    !((sum >> 16) + sum) as u16
 }
 
 /// A UDP checksum field after a change: 0 says "none" and stays, a computed 0 is sent as all ones (RFC 768).
 #[inline(always)]
-pub const fn apply_udp(checksum: u16, delta: u16) -> u16 {
+pub const fn apply_udp(checksum: u16, delta: u32) -> u16 {
     if checksum == 0 {
         return 0;
     }
@@ -79,20 +84,28 @@ mod tests {
             let new = u32::from(low) | u32::from(high) << 16;
             data[0] = low;
             data[1] = high;
-            prop_assert_eq!(apply(before, delta32(old, new)), full(&data));
+            prop_assert_eq!(apply(before, u32::from(delta32(old, new))), full(&data));
             let delta = combine(delta16(old as u16, low), delta16((old >> 16) as u16, high));
-            prop_assert_eq!(apply(before, delta), full(&data));
+            prop_assert_eq!(apply(before, u32::from(delta)), full(&data));
         }
 
         #[test]
-        fn udp_without_a_checksum_keeps_none_and_one_with_keeps_one(sum in 1u16.., delta in any::<u16>()) {
+        fn udp_without_a_checksum_keeps_none_and_one_with_keeps_one(sum in 1u16.., delta in 0u32..0x2_0000) {
             prop_assert_eq!(apply_udp(0, delta), 0);
             prop_assert_ne!(apply_udp(sum, delta), 0);
         }
     }
 
     #[test]
+    fn a_hop_is_the_delta_of_its_ttl() {
+        let word = |ttl| u16::from_ne_bytes([ttl, 6]);
+        for ttl in 1..=255 {
+            assert_eq!(apply(0x1234, u32::from(TTL_DELTA)), apply(0x1234, u32::from(delta16(word(ttl), word(ttl - 1)))));
+        }
+    }
+
+    #[test]
     fn the_example_of_rfc_1624() {
-        assert_eq!(apply(0xdd2f, delta16(0x5555, 0x3285)), 0x0000);
+        assert_eq!(apply(0xdd2f, u32::from(delta16(0x5555, 0x3285))), 0x0000);
     }
 }

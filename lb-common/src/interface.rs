@@ -7,7 +7,7 @@ pub const INTERFACE_XDP: u32 = 1 << 0;
 /// Packets leave encapsulated (vxlan, geneve, ipip, wireguard …); only the stack can send through it.
 pub const INTERFACE_OVERLAY: u32 = 1 << 1;
 
-/// A device, 8 bytes.
+/// A device, 16 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Interface {
@@ -16,4 +16,9 @@ pub struct Interface {
     pub address_be: u32,
     /// `INTERFACE_*` bits.
     pub flags: u32,
+    /// The device's own MAC address; zeros where it has none. A frame for another address (flooded by a bridge to
+    /// every port) must not open a flow here: the node that it is meant for does.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub _pad: [u8; 2],
 }

@@ -1,0 +1,299 @@
+//! The packet path, once: XDP, tcx ingress, tcx egress and the host's tests all run this code.
+//!
+//! ```text
+//! run → Packet::parse → flow, found or restored → (now and then) tend → send
+//!                     → none → service → open                         → send
+//!                     → refused → answer (reset, ICMP error)
+//! ```
+//!
+//! Which packet is finished where (see ARCHITECTURE.md): XDP never hands the stack a packet whose source it changed.
+//! It either finishes a packet or leaves it untouched for tcx ingress.
+
+mod answer;
+mod bytes;
+mod follow;
+mod open;
+
+pub use answer::{IcmpError, icmp_header, ip_header};
+pub use bytes::Bytes;
+
+use follow::Tended;
+
+use crate::{
+    backend::Backend,
+    drop_reason::DropReason,
+    flow::{Flow, FlowKey, RestoreRecord},
+    hash,
+    interface::Interface,
+    packet::Packet,
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
+    stat::Stat,
+    time::Tick,
+    trace::Step,
+};
+
+/// Where the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// XDP on an uplink.
+    Xdp,
+    /// tcx ingress on an uplink or overlay device.
+    TcxIngress,
+    /// tcx egress on an uplink.
+    TcxEgress,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// To the node's stack, or on its way out of it.
+    Pass,
+    /// Dropped, and counted.
+    Drop,
+    /// Out through this interface.
+    Forward(u32),
+    /// Turned into an answer; back out of the interface it came in by.
+    Answer,
+}
+
+/// A route as `bpf_fib_lookup` reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// `BPF_FIB_LKUP_RET_*`, or negative.
+    pub code: i64,
+    /// Interface to send through.
+    pub ifindex: u32,
+    /// Destination and source MAC, as they stand at the head of a frame.
+    pub macs: [u32; 3],
+    /// Preferred source of the route, network byte order; 0 where the kernel does not say.
+    pub source_be: u32,
+}
+
+/// `BPF_FIB_LKUP_RET_SUCCESS`.
+pub const FIB_SUCCESS: i64 = 0;
+/// `BPF_FIB_LKUP_RET_NO_NEIGH`: the route is known, the next hop's MAC is not.
+pub const FIB_NO_NEIGHBOUR: i64 = 7;
+/// `BPF_FIB_LKUP_RET_FRAG_NEEDED`: the route is known, this packet is longer than its MTU.
+pub const FIB_FRAG_NEEDED: i64 = 8;
+
+impl Route {
+    /// True where the interface to send through is known.
+    #[inline(always)]
+    const fn is_known(&self) -> bool {
+        matches!(self.code, FIB_SUCCESS | FIB_NO_NEIGHBOUR | FIB_FRAG_NEEDED)
+    }
+}
+
+/// Why a flow half was not inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// The key is taken.
+    Exists,
+    /// The table did not take it.
+    Full,
+}
+
+/// Packet, maps and helpers, as each hook of the kernel (or a test) provides them.
+pub trait Hook {
+    /// Where this program is attached.
+    const STAGE: Stage;
+    /// Offset of the IPv4 header: 14, or 0 on devices without a link-layer header.
+    const L3: usize;
+    /// Reference to a flow half in the table.
+    type Half: Copy;
+
+    /// `length` bytes of the packet from `offset` on; None where it is shorter.
+    fn bytes(&self, offset: usize, length: usize) -> Option<Bytes>;
+    /// Bytes that [`bytes`](Self::bytes) can reach.
+    fn linear_len(&self) -> usize;
+    /// Packet length in bytes, from the link-layer header on, including fragments that `bytes` cannot reach.
+    fn len(&self) -> usize;
+    /// Interface that the packet came in by (or leaves by, at egress).
+    fn ifindex(&self) -> u32;
+    /// Now.
+    fn now(&self) -> Tick;
+    /// Lowest and highest SNAT port.
+    fn snat_ports(&self) -> (u16, u16);
+    /// The epoch, see [`Runtime`](crate::runtime::Runtime).
+    fn epoch(&self) -> u32;
+
+    /// Finds a half.
+    fn flow(&self, key: &FlowKey) -> Option<Self::Half>;
+    /// Copies a half out of the table.
+    fn read(&self, half: Self::Half) -> Flow;
+    /// Writes back what may change in a half: hop, epoch, last use, state, flags.
+    fn write(&self, half: Self::Half, flow: &Flow);
+    /// Adds a half, only where the key is free.
+    ///
+    /// # Errors
+    /// Why not.
+    fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    /// Adds or replaces a half.
+    ///
+    /// # Errors
+    /// Why not.
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    /// Removes a half; false where there was none.
+    fn remove(&self, key: &FlowKey) -> bool;
+    /// Finds what `restore` knows of a half, see [`RestoreBucket::find`](crate::flow::RestoreBucket::find).
+    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow>;
+    /// Keeps a record, see [`RestoreBucket::keep`](crate::flow::RestoreBucket::keep).
+    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick);
+
+    /// Finds a frontend.
+    fn service(&self, key: &ServiceKey) -> Option<Service>;
+    /// A ring's slot.
+    fn ring(&self, chunk: u32, slot: u32) -> Option<u32>;
+    /// An endpoint.
+    fn backend(&self, index: u32) -> Option<Backend>;
+    /// A device.
+    fn interface(&self, ifindex: u32) -> Option<Interface>;
+    /// Looks a route up, from the interface that the packet came in by. Addresses in network byte order; source 0 asks
+    /// for the route's preferred source.
+    fn route(&self, src_be: u32, dst_be: u32, packet: &Packet) -> Route;
+
+    /// Takes a token of the answers' rate limit.
+    fn take_answer_token(&self, now: Tick) -> bool;
+    /// Counts a packet of a service and its bytes.
+    fn count_packet(&self, service: u32, reply: bool, bytes: u64);
+    /// Counts a new flow of a service.
+    fn count_flow(&self, service: u32);
+    /// Counts a drop.
+    fn count_drop(&self, reason: DropReason);
+    /// Counts an event.
+    fn count(&self, stat: Stat);
+    /// Notes a step of the trace; nothing outside a tracing build.
+    fn step(&self, step: Step, a: u32, b: u32, c: u32);
+
+    /// Rewrites addresses, ports and checksums; `hop` takes one off the TTL. False where the packet is too short.
+    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool;
+    /// Writes the link-layer addresses of the next hop, where the hook does that itself.
+    fn set_macs(&mut self, macs: &[u32; 3]) -> bool;
+    /// Makes the packet `bytes` longer between link-layer and IP header, keeping the link-layer header.
+    fn grow(&mut self, bytes: u32) -> bool;
+    /// Cuts the packet to `length` bytes.
+    fn cut(&mut self, length: u32) -> bool;
+    /// Stores 16-bit words at an offset.
+    fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool;
+}
+
+/// The packet is refused, and its sender told so where the protocol has a way to.
+struct Reject(DropReason);
+
+/// Runs one packet through.
+#[inline(always)]
+pub fn run<H: Hook>(hook: &mut H) -> Verdict {
+    let Some(packet) = Packet::parse(hook) else {
+        hook.step(Step::NotOurs, 0, 0, 0);
+        return Verdict::Pass;
+    };
+    match decide(hook, &packet) {
+        Ok(verdict) => verdict,
+        Err(Reject(reason)) => answer::answer(hook, &packet, reason),
+    }
+}
+
+#[inline(always)]
+fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Result<Verdict, Reject> {
+    let found = hook.flow(&packet.key);
+    let now = hook.now();
+    let half = match found {
+        Some(half) => Some(half),
+        None => restored(hook, packet, now),
+    };
+    if let Some(half) = half {
+        let flow = hook.read(half);
+        if !follow::belongs_here::<H>(&flow) {
+            return Ok(Verdict::Pass);
+        }
+        hook.step(Step::FlowHit, u32::from(flow.flags), flow.backend, flow.service);
+        if follow::is_steady(hook, packet, &flow, now) {
+            return follow::send(hook, packet, &flow);
+        }
+        match follow::tend(hook, packet, half, flow, now)? {
+            Tended::Goes(flow) => return follow::send(hook, packet, &flow),
+            Tended::Done(verdict) => return Ok(verdict),
+            Tended::Over => {}
+        }
+    }
+    if H::STAGE == Stage::TcxEgress {
+        return Ok(Verdict::Pass);
+    }
+    match hook.service(&frontend(packet)) {
+        Some(_) if packet.is_martian() || is_for_another(hook) => Ok(Verdict::Pass),
+        Some(service) => {
+            hook.step(Step::ServiceHit, service.id, service.flags, service.ring_size);
+            open::open(hook, packet, &service, now)
+        }
+        None => no_frontend(hook, packet),
+    }
+}
+
+#[inline(always)]
+const fn frontend(packet: &Packet) -> ServiceKey {
+    ServiceKey::new(packet.key.dst_be, packet.key.dst_port_be, packet.protocol)
+}
+
+/// A half that the table lost, put back from its record. Looked for only where a packet can belong to a flow of ours:
+/// at egress, towards a frontend, and towards a SNAT port.
+#[inline(always)]
+fn restored<H: Hook>(hook: &H, packet: &Packet, now: Tick) -> Option<H::Half> {
+    hook.step(Step::FlowMiss, 0, 0, 0);
+    if packet.opens() {
+        return None;
+    }
+    if H::STAGE != Stage::TcxEgress {
+        let (min, max) = hook.snat_ports();
+        let port = u16::from_be(packet.key.dst_port_be);
+        if (port < min || port > max) && hook.service(&frontend(packet)).is_none() {
+            return None;
+        }
+    }
+    let flow = hook.find_record(hash::flow(&packet.key), &packet.key, now)?;
+    hook.step(Step::FlowRestored, u32::from(flow.flags), flow.backend, 0);
+    hook.insert(&packet.key, &flow).ok()?;
+    hook.count(Stat::HalfRestored);
+    hook.flow(&packet.key)
+}
+
+/// A destination without a frontend: the unknown port of a VIP, or not ours.
+#[inline(always)]
+fn no_frontend<H: Hook>(hook: &H, packet: &Packet) -> Result<Verdict, Reject> {
+    hook.step(Step::ServiceMiss, 0, 0, 0);
+    match hook.service(&ServiceKey::catch_all(packet.key.dst_be)) {
+        Some(service)
+            if service.flags & SERVICE_CATCH_ALL != 0 && !packet.is_martian() && !is_for_another(hook) =>
+        {
+            hook.step(Step::CatchAll, 0, 0, 0);
+            Err(Reject(DropReason::UnknownPort))
+        }
+        _ => Ok(Verdict::Pass),
+    }
+}
+
+/// True where the frame is addressed to another station and only reached us because a bridge flooded it.
+#[inline(always)]
+fn is_for_another<H: Hook>(hook: &H) -> bool {
+    if H::L3 == 0 {
+        return false;
+    }
+    let (Some(interface), Some(frame)) = (hook.interface(hook.ifindex()), hook.bytes(0, 6)) else {
+        return false;
+    };
+    let own = interface.mac;
+    let own = [
+        u16::from_ne_bytes([own[0], own[1]]),
+        u16::from_ne_bytes([own[2], own[3]]),
+        u16::from_ne_bytes([own[4], own[5]]),
+    ];
+    let known = own[0] | own[1] | own[2] != 0;
+    known && (own[0] != frame.u16(0) || own[1] != frame.u16(2) || own[2] != frame.u16(4))
+}
+
+/// Counts a drop.
+#[inline(always)]
+fn drop<H: Hook>(hook: &H, reason: DropReason) -> Verdict {
+    hook.count_drop(reason);
+    hook.step(Step::Drop, reason as u32, 0, 0);
+    Verdict::Drop
+}

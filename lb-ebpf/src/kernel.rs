@@ -1,0 +1,309 @@
+//! The maps and helpers that XDP and tcx share, as the pipeline's [`Hook`].
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup},
+    helpers::{bpf_ktime_get_coarse_ns, generated::bpf_fib_lookup as fib_lookup},
+};
+use lb_common::{
+    backend::Backend,
+    drop_reason::DropReason,
+    flow::{Flow, FlowKey, RestoreRecord},
+    interface::Interface,
+    packet::Packet,
+    pipeline::{Bytes, Hook, InsertError, Route, Stage},
+    ring::CHUNK_SLOTS,
+    service::{Service, ServiceKey},
+    stat::{ServiceStats, Stat},
+    time::{self, Tick},
+    trace::{Step, TraceStep},
+};
+
+use crate::maps;
+
+const AF_INET: u8 = 2;
+/// `BPF_FIB_LOOKUP_SRC` (kernel 6.7): report the route's preferred source.
+const BPF_FIB_LOOKUP_SRC: u32 = 1 << 4;
+const EEXIST: i32 = -17;
+
+/// What differs between an XDP frame and an skb; see the methods of the same name of [`Hook`].
+pub(crate) trait Buffer {
+    const STAGE: Stage;
+    const L3: usize;
+    fn bytes(&self, offset: usize, length: usize) -> Option<Bytes>;
+    fn linear_len(&self) -> usize;
+    fn len(&self) -> usize;
+    fn ifindex(&self) -> u32;
+    /// The program's context, for helpers.
+    fn context(&self) -> *mut core::ffi::c_void;
+    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool;
+    fn set_macs(&mut self, macs: &[u32; 3]) -> bool;
+    fn grow(&mut self, bytes: u32) -> bool;
+    fn cut(&mut self, length: u32) -> bool;
+    fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool;
+}
+
+/// A buffer with the maps beside it.
+pub(crate) struct Kernel<B>(pub(crate) B);
+
+#[inline(always)]
+fn tracing() -> bool {
+    maps::TRACING.load() != 0
+}
+
+/// Adds to a counter of this CPU, which nothing else writes meanwhile.
+#[inline(always)]
+fn add(counter: Option<*mut u64>, amount: u64) {
+    if let Some(counter) = counter
+        && !tracing()
+    {
+        // SAFETY: the map returned the pointer; BPF programs do not migrate, and softirqs do not nest.
+        unsafe { *counter += amount };
+    }
+}
+
+fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(EEXIST) => Err(InsertError::Exists),
+        Err(_) => Err(InsertError::Full),
+    }
+}
+
+impl<B: Buffer> Hook for Kernel<B> {
+    const STAGE: Stage = B::STAGE;
+    const L3: usize = B::L3;
+    type Half = *mut Flow;
+
+    #[inline(always)]
+    fn bytes(&self, offset: usize, length: usize) -> Option<Bytes> {
+        self.0.bytes(offset, length)
+    }
+
+    #[inline(always)]
+    fn linear_len(&self) -> usize {
+        self.0.linear_len()
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        self.0.ifindex()
+    }
+
+    #[inline(always)]
+    fn now(&self) -> Tick {
+        // SAFETY: a helper without arguments.
+        time::tick(unsafe { bpf_ktime_get_coarse_ns() })
+    }
+
+    #[inline(always)]
+    fn snat_ports(&self) -> (u16, u16) {
+        (maps::SNAT_PORT_MIN.load(), maps::SNAT_PORT_MAX.load())
+    }
+
+    #[inline(always)]
+    fn epoch(&self) -> u32 {
+        // SAFETY: the map returned the pointer; the agent writes the word whole.
+        maps::RUNTIME.get_ptr(0).map_or(0, |runtime| unsafe { (*runtime).epoch })
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<*mut Flow> {
+        maps::FLOWS.get_ptr_mut(key)
+    }
+
+    #[inline(always)]
+    fn read(&self, half: *mut Flow) -> Flow {
+        // SAFETY: the table returned the pointer. An LRU may give the element to another key meanwhile; the pipeline
+        // copies it out at once and inserts nothing before.
+        unsafe { *half }
+    }
+
+    #[inline(always)]
+    fn write(&self, half: *mut Flow, flow: &Flow) {
+        if !tracing() {
+            // SAFETY: as for `read`.
+            unsafe { *half = *flow };
+        }
+    }
+
+    #[inline(always)]
+    fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        if tracing() {
+            return if maps::FLOWS.get_ptr(key).is_some() { Err(InsertError::Exists) } else { Ok(()) };
+        }
+        inserted(maps::FLOWS.insert(key, flow, BPF_NOEXIST.into()))
+    }
+
+    #[inline(always)]
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        if tracing() {
+            return Ok(());
+        }
+        inserted(maps::FLOWS.insert(key, flow, BPF_ANY.into()))
+    }
+
+    #[inline(always)]
+    fn remove(&self, key: &FlowKey) -> bool {
+        !tracing() && maps::FLOWS.remove(key).is_ok()
+    }
+
+    #[inline(always)]
+    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow> {
+        let bucket = maps::RESTORE.get_ptr(hash as u32 & maps::RESTORE_MASK.load())?;
+        // SAFETY: the map returned the pointer. Another CPU may be writing: a record carries a check for that.
+        unsafe { (*bucket).find(key, now) }
+    }
+
+    #[inline(always)]
+    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick) {
+        if tracing() {
+            return;
+        }
+        if let Some(bucket) = maps::RESTORE.get_ptr_mut(hash as u32 & maps::RESTORE_MASK.load()) {
+            // SAFETY: as for `find_record`.
+            unsafe { (*bucket).keep(record, now) };
+        }
+    }
+
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey) -> Option<Service> {
+        // SAFETY: copied out at once.
+        unsafe { maps::SERVICES.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn ring(&self, chunk: u32, slot: u32) -> Option<u32> {
+        let chunk = maps::RINGS.get_ptr(chunk)?.cast::<u32>();
+        // SAFETY: the mask keeps the slot inside the chunk.
+        Some(unsafe { *chunk.add(slot as usize & (CHUNK_SLOTS - 1)) })
+    }
+
+    #[inline(always)]
+    fn backend(&self, index: u32) -> Option<Backend> {
+        maps::BACKENDS.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn interface(&self, ifindex: u32) -> Option<Interface> {
+        // SAFETY: copied out at once.
+        unsafe { maps::INTERFACES.get(ifindex).copied() }
+    }
+
+    #[inline(always)]
+    fn route(&self, src_be: u32, dst_be: u32, packet: &Packet) -> Route {
+        // SAFETY: an all-zero `bpf_fib_lookup` is valid: integers and unions of integers.
+        let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+        query.family = AF_INET;
+        query.l4_protocol = packet.protocol;
+        query.ifindex = self.0.ifindex();
+        query.__bindgen_anon_3.ipv4_src = src_be;
+        query.__bindgen_anon_4.ipv4_dst = dst_be;
+        let wants_source = src_be == 0 && maps::FIB_SRC.load() != 0;
+        let flags = if wants_source { BPF_FIB_LOOKUP_SRC } else { 0 };
+        // `tot_len` stays 0: the packet may be a GSO aggregate that leaves in smaller pieces.
+        // SAFETY: context and query are valid, the size is the query's.
+        let code = unsafe {
+            fib_lookup(self.0.context(), &raw mut query, size_of::<bpf_fib_lookup>() as i32, flags)
+        };
+        let (d, s) = (query.dmac, query.smac);
+        let macs = [
+            u32::from_ne_bytes([d[0], d[1], d[2], d[3]]),
+            u32::from_ne_bytes([d[4], d[5], s[0], s[1]]),
+            u32::from_ne_bytes([s[2], s[3], s[4], s[5]]),
+        ];
+        // SAFETY: both views of the union are integers.
+        let source_be = if wants_source { unsafe { query.__bindgen_anon_3.ipv4_src } } else { 0 };
+        Route { code: i64::from(code), ifindex: query.ifindex, macs, source_be }
+    }
+
+    #[inline(always)]
+    fn take_answer_token(&self, now: Tick) -> bool {
+        match maps::ANSWER_LIMIT.get_ptr_mut(0) {
+            // SAFETY: this CPU's bucket.
+            Some(bucket) if !tracing() => unsafe { (*bucket).take(now) },
+            _ => true,
+        }
+    }
+
+    #[inline(always)]
+    fn count_packet(&self, service: u32, reply: bool, bytes: u64) {
+        let Some(stats) = maps::SERVICE_STATS.get_ptr_mut(service) else {
+            return;
+        };
+        if tracing() {
+            return;
+        }
+        // SAFETY: this CPU's counters.
+        let stats: &mut ServiceStats = unsafe { &mut *stats };
+        if reply {
+            stats.reply_packets += 1;
+            stats.reply_bytes += bytes;
+        } else {
+            stats.packets += 1;
+            stats.bytes += bytes;
+        }
+    }
+
+    #[inline(always)]
+    fn count_flow(&self, service: u32) {
+        // SAFETY: this CPU's counters.
+        add(maps::SERVICE_STATS.get_ptr_mut(service).map(|stats| unsafe { &raw mut (*stats).new_flows }), 1);
+    }
+
+    #[inline(always)]
+    fn count_drop(&self, reason: DropReason) {
+        add(maps::DROPS.get_ptr_mut(reason as u32), 1);
+    }
+
+    #[inline(always)]
+    fn count(&self, stat: Stat) {
+        add(maps::STATS.get_ptr_mut(stat as u32), 1);
+    }
+
+    #[inline(always)]
+    fn step(&self, step: Step, a: u32, b: u32, c: u32) {
+        if !tracing() {
+            return;
+        }
+        // Element 0 counts the steps.
+        let Some(head) = maps::TRACE.get_ptr_mut(0) else {
+            return;
+        };
+        // SAFETY: the trace map belongs to one run of one program.
+        let number = unsafe {
+            (*head).a += 1;
+            (*head).a
+        };
+        let _ = maps::TRACE.set(number, TraceStep { kind: step as u32, a, b, c }, 0);
+    }
+
+    #[inline(always)]
+    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
+        self.0.rewrite(packet, flow, hop)
+    }
+
+    #[inline(always)]
+    fn set_macs(&mut self, macs: &[u32; 3]) -> bool {
+        self.0.set_macs(macs)
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: u32) -> bool {
+        self.0.grow(bytes)
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: u32) -> bool {
+        self.0.cut(length)
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool {
+        self.0.store(offset, words)
+    }
+}

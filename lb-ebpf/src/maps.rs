@@ -1,0 +1,78 @@
+//! Every map and every read-only global; nothing else declares one.
+
+use aya_ebpf::{
+    Global,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+};
+use lb_common::{
+    abi::capacity,
+    backend::Backend,
+    drop_reason::DropReason,
+    flow::{Flow, FlowKey, RestoreBucket},
+    interface::Interface,
+    limit::Bucket,
+    name::Name,
+    ring::RingChunk,
+    runtime::Runtime,
+    service::{Service, ServiceKey},
+    snat,
+    stat::{ServiceStats, Stat},
+    trace::TraceStep,
+};
+
+/// Counters of services; ids are dense, so as many as there may be services.
+#[map(name = "service_stats")]
+pub(crate) static SERVICE_STATS: PerCpuArray<ServiceStats> = PerCpuArray::with_max_entries(capacity::SERVICES, 0);
+
+#[map(name = "services")]
+pub(crate) static SERVICES: HashMap<ServiceKey, Service> = HashMap::with_max_entries(capacity::SERVICES, 0);
+
+#[map(name = "rings")]
+pub(crate) static RINGS: Array<RingChunk> = Array::with_max_entries(capacity::RINGS, 0);
+
+#[map(name = "backends")]
+pub(crate) static BACKENDS: Array<Backend> = Array::with_max_entries(capacity::BACKENDS, 0);
+
+#[map(name = "flows")]
+pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(capacity::FLOWS, 0);
+
+#[map(name = "restore")]
+pub(crate) static RESTORE: Array<RestoreBucket> = Array::with_max_entries(capacity::RESTORE, 0);
+
+#[map(name = "interfaces")]
+pub(crate) static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(capacity::INTERFACES, 0);
+
+#[map(name = "runtime")]
+pub(crate) static RUNTIME: Array<Runtime> = Array::with_max_entries(1, 0);
+
+#[map(name = "drops")]
+pub(crate) static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DropReason::COUNT, 0);
+
+#[map(name = "stats")]
+pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Stat::COUNT, 0);
+
+#[map(name = "answer_limit")]
+pub(crate) static ANSWER_LIMIT: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(1, 0);
+
+/// Not read here: declared so that the loader creates and pins it with the rest.
+#[map(name = "names")]
+pub(crate) static NAMES: HashMap<u32, Name> = HashMap::with_max_entries(capacity::SERVICES, 0);
+
+#[map(name = "trace")]
+pub(crate) static TRACE: Array<TraceStep> = Array::with_max_entries(capacity::TRACE, 0);
+
+#[unsafe(no_mangle)]
+pub(crate) static FIB_SRC: Global<u8> = Global::new(0);
+
+#[unsafe(no_mangle)]
+pub(crate) static TRACING: Global<u8> = Global::new(0);
+
+#[unsafe(no_mangle)]
+pub(crate) static SNAT_PORT_MIN: Global<u16> = Global::new(snat::PORT_MIN);
+
+#[unsafe(no_mangle)]
+pub(crate) static SNAT_PORT_MAX: Global<u16> = Global::new(snat::PORT_MAX);
+
+#[unsafe(no_mangle)]
+pub(crate) static RESTORE_MASK: Global<u32> = Global::new(capacity::RESTORE - 1);

@@ -1,0 +1,70 @@
+//! The programs by the names of `lb_common::abi::program`, and what each verdict is called at its hook.
+
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    helpers::{bpf_redirect, bpf_redirect_neigh},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use lb_common::{
+    packet::ETHERNET_LEN,
+    pipeline::{Verdict, run},
+};
+
+use crate::{kernel::Kernel, skb::Skb, xdp::Frame};
+
+/// `skb->pkt_type` of frames for another station (`include/uapi/linux/if_packet.h`).
+const PACKET_OTHERHOST: u32 = 3;
+
+#[xdp(frags)]
+fn sluice_xdp(context: XdpContext) -> u32 {
+    let ingress = context.ingress_ifindex() as u32;
+    match run(&mut Kernel(Frame { context })) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Answer => xdp_action::XDP_TX,
+        Verdict::Forward(ifindex) if ifindex == ingress => xdp_action::XDP_TX,
+        // SAFETY: a helper without pointers.
+        Verdict::Forward(ifindex) => (unsafe { bpf_redirect(ifindex, 0) }) as u32,
+    }
+}
+
+#[xdp(frags)]
+fn sluice_pass(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+#[classifier]
+fn sluice_in(context: TcContext) -> i32 {
+    tcx::<false, ETHERNET_LEN>(context)
+}
+
+#[classifier]
+fn sluice_in_l3(context: TcContext) -> i32 {
+    tcx::<false, 0>(context)
+}
+
+#[classifier]
+fn sluice_out(context: TcContext) -> i32 {
+    tcx::<true, ETHERNET_LEN>(context)
+}
+
+/// Runs the pipeline on an skb. Packets that pass go on to whatever other programs are attached (`TCX_NEXT`).
+#[inline(always)]
+fn tcx<const EGRESS: bool, const L3: usize>(context: TcContext) -> i32 {
+    // SAFETY: the context's pointer is valid for the run of the program.
+    let (ifindex, packet_type) = unsafe { ((*context.skb.skb).ifindex, (*context.skb.skb).pkt_type) };
+    if !EGRESS && packet_type == PACKET_OTHERHOST {
+        return TC_ACT_UNSPEC;
+    }
+    let mut hook = Kernel(Skb::<EGRESS, L3> { context });
+    hook.0.pull_headers();
+    match run(&mut hook) {
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+        // SAFETY: a helper without pointers.
+        Verdict::Answer => (unsafe { bpf_redirect(ifindex, 0) }) as i32,
+        // SAFETY: a null next hop of length 0 asks the kernel to look it up.
+        Verdict::Forward(out) => (unsafe { bpf_redirect_neigh(out, core::ptr::null_mut(), 0, 0) }) as i32,
+    }
+}
