@@ -17,7 +17,17 @@ pub(crate) fn run() -> Result<PathBuf> {
         "--bin",
         "sluice",
     ]))?;
-    let program = workspace::target_dir().join("release/sluice");
+    let program = release("sluice");
     eprintln!("built {}", program.display());
     Ok(program)
+}
+
+/// Builds the programs of lb-tests. In release mode like `sluice`, so that both share their dependencies.
+pub(crate) fn test_programs() -> Result<()> {
+    command::run(command::cargo().args(["build", "--release", "--package", "lb-tests", "--bins"]))
+}
+
+/// The path of a program built in release mode.
+pub(crate) fn release(program: &str) -> PathBuf {
+    workspace::target_dir().join("release").join(program)
 }

@@ -1,11 +1,13 @@
 //! The verbs and their arguments.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{build, doctor, ebpf};
+use crate::test::Group;
+use crate::{bench, build, ci, demo, doctor, ebpf, lint, test};
 
 /// Builds, tests, measures and shows Sluice.
 #[derive(Parser)]
@@ -17,8 +19,37 @@ enum Verb {
         #[arg(long)]
         bpf_only: bool,
     },
+    /// Show it at work: a client, two nodes and pods in network namespaces, served by real agents. Needs root.
+    Demo {
+        /// Leave everything running and print what to try.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Run the tests; those on a real kernel need root.
+    Test {
+        #[arg(value_enum, default_value_t = Group::All)]
+        group: Group,
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+        /// For the test programs, for example `-- --nocapture`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Measure nanoseconds per packet, and packets per second beside nftables. Needs root.
+    Bench {
+        /// Write the figures to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// For the bench program, see `-- --help`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Check formatting, lints, documentation, dependencies and texts.
+    Lint,
     /// Say what building and testing need, what is missing and how to mend it.
     Doctor,
+    /// What continuous integration runs: lint, then test.
+    Ci,
 }
 
 /// Runs the verb named on the command line. 0: it succeeded; 1: it did not; 2: the arguments are wrong.
@@ -36,6 +67,11 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Build { bpf_only: true } => ebpf::build().map(|_| ExitCode::SUCCESS),
         Verb::Build { bpf_only: false } => build::run().map(|_| ExitCode::SUCCESS),
+        Verb::Demo { keep } => demo::run(keep),
+        Verb::Test { group, filter, args } => test::run(group, filter.as_deref(), &args),
+        Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
+        Verb::Lint => lint::run(),
         Verb::Doctor => doctor::run(),
+        Verb::Ci => ci::run(),
     }
 }

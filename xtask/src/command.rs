@@ -84,7 +84,10 @@ pub(crate) fn show(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}={}", name.to_string_lossy(), quote(&value?.to_string_lossy())))
     });
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    // The cargo that runs us is the one that `cargo` means to the user.
+    let program =
+        Some(command.get_program()).filter(|program| env::var_os("CARGO").as_deref() != Some(*program));
+    let words = std::iter::once(program.unwrap_or("cargo".as_ref())).chain(command.get_args());
     variables.chain(words.map(|word| quote(&word.to_string_lossy()))).collect::<Vec<_>>().join(" ")
 }
 

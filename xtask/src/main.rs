@@ -1,11 +1,17 @@
 //! `cargo xtask VERB`: builds, tests, measures and shows Sluice. One file per verb.
 
+mod bench;
+mod bpffs;
 mod build;
+mod ci;
 mod cli;
 mod command;
+mod demo;
 mod doctor;
 mod ebpf;
+mod lint;
 mod packages;
+mod test;
 mod toolchain;
 mod workspace;
 

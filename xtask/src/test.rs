@@ -1,0 +1,73 @@
+//! `cargo xtask test`: sets the machine up, builds, and runs every test.
+
+mod tally;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::{bpffs, build, command, packages};
+use tally::Tally;
+
+/// Which tests to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// Without privileges: every package but lb-tests.
+    Unit,
+    /// On a real kernel: lb-tests.
+    Kernel,
+    /// Both.
+    All,
+}
+
+/// Runs the group's tests. The last line says how many passed and failed.
+pub(crate) fn run(group: Group, filter: Option<&str>, args: &[String]) -> Result<ExitCode> {
+    // Before anything long: a run without the kernel's half would look like a success.
+    let sluice = if group == Group::Unit { None } else { Some(prepare()?) };
+    let mut total = Tally::default();
+    if group != Group::Kernel {
+        total.add(cargo_test("unit", &["--workspace", "--exclude", "lb-tests"], None, filter, args)?);
+    }
+    if let Some(sluice) = sluice {
+        let kernel = cargo_test("kernel", &["--package", "lb-tests"], Some(sluice), filter, args)?;
+        total.add(kernel.not_empty(filter, "kernel"));
+    }
+    let total = total.not_empty(None, "every");
+    println!("{total}");
+    Ok(if total.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the kernel group needs: privileges, tools, bpffs and the program under test.
+fn prepare() -> Result<PathBuf> {
+    ensure!(
+        packages::is_root(),
+        "the kernel tests make network namespaces and load programs: run this as root, \
+         or `cargo xtask test unit` for the others"
+    );
+    packages::ensure_test_tools()?;
+    bpffs::ensure()?;
+    build::run()
+}
+
+fn cargo_test(
+    group: &str,
+    packages: &[&str],
+    sluice: Option<PathBuf>,
+    filter: Option<&str>,
+    args: &[String],
+) -> Result<Tally> {
+    let mut cargo = command::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(packages).args(filter).arg("--");
+    if let Some(sluice) = sluice {
+        // A test that cannot run fails: under this command nothing is skipped in silence.
+        cargo.env("SLUICE_BIN", sluice).env("SLUICE_STRICT", "1");
+        // Each makes several namespaces and measures time: side by side they would starve each other.
+        cargo.arg("--test-threads=1");
+    }
+    cargo.args(args);
+    let mut tally = Tally::default();
+    let status = command::tee(&mut cargo, |line| tally.read(line))?;
+    Ok(tally.finish(group, status.success()))
+}
