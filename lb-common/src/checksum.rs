@@ -100,7 +100,10 @@ mod tests {
     fn a_hop_is_the_delta_of_its_ttl() {
         let word = |ttl| u16::from_ne_bytes([ttl, 6]);
         for ttl in 1..=255 {
-            assert_eq!(apply(0x1234, u32::from(TTL_DELTA)), apply(0x1234, u32::from(delta16(word(ttl), word(ttl - 1)))));
+            assert_eq!(
+                apply(0x1234, u32::from(TTL_DELTA)),
+                apply(0x1234, u32::from(delta16(word(ttl), word(ttl - 1))))
+            );
         }
     }
 

@@ -6,7 +6,6 @@ use aya_ebpf::{
 };
 use lb_common::{
     backend::Backend,
-    drop_reason::DropReason,
     flow::{Flow, FlowKey, RestoreRecord},
     interface::Interface,
     packet::Packet,
@@ -256,8 +255,8 @@ impl<B: Buffer> Hook for Kernel<B> {
     }
 
     #[inline(always)]
-    fn count_drop(&self, reason: DropReason) {
-        add(maps::DROPS.get_ptr_mut(reason as u32), 1);
+    fn count_drop(&self, reason: u32) {
+        add(maps::DROPS.get_ptr_mut(reason), 1);
     }
 
     #[inline(always)]

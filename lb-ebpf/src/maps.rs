@@ -23,7 +23,8 @@ use lb_common::{
 
 /// Counters of services; ids are dense, so as many as there may be services.
 #[map(name = "service_stats")]
-pub(crate) static SERVICE_STATS: PerCpuArray<ServiceStats> = PerCpuArray::with_max_entries(capacity::SERVICES, 0);
+pub(crate) static SERVICE_STATS: PerCpuArray<ServiceStats> =
+    PerCpuArray::with_max_entries(capacity::SERVICES, 0);
 
 #[map(name = "services")]
 pub(crate) static SERVICES: HashMap<ServiceKey, Service> = HashMap::with_max_entries(capacity::SERVICES, 0);

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     packet::ETHERNET_LEN,
-    pipeline::{Verdict, run},
+    pipeline::{Action, run},
 };
 
 use crate::{kernel::Kernel, skb::Skb, xdp::Frame};
@@ -19,13 +19,14 @@ const PACKET_OTHERHOST: u32 = 3;
 #[xdp(frags)]
 fn sluice_xdp(context: XdpContext) -> u32 {
     let ingress = context.ingress_ifindex() as u32;
-    match run(&mut Kernel(Frame { context })) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-        Verdict::Answer => xdp_action::XDP_TX,
-        Verdict::Forward(ifindex) if ifindex == ingress => xdp_action::XDP_TX,
+    let verdict = run(&mut Kernel(Frame { context }));
+    match verdict.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop | Action::Reject => xdp_action::XDP_DROP,
+        Action::Answer => xdp_action::XDP_TX,
+        Action::Forward if verdict.number() == ingress => xdp_action::XDP_TX,
         // SAFETY: a helper without pointers.
-        Verdict::Forward(ifindex) => (unsafe { bpf_redirect(ifindex, 0) }) as u32,
+        Action::Forward => (unsafe { bpf_redirect(verdict.number(), 0) }) as u32,
     }
 }
 
@@ -59,12 +60,15 @@ fn tcx<const EGRESS: bool, const L3: usize>(context: TcContext) -> i32 {
     }
     let mut hook = Kernel(Skb::<EGRESS, L3> { context });
     hook.0.pull_headers();
-    match run(&mut hook) {
-        Verdict::Pass => TC_ACT_UNSPEC,
-        Verdict::Drop => TC_ACT_SHOT,
+    let verdict = run(&mut hook);
+    match verdict.action() {
+        Action::Pass => TC_ACT_UNSPEC,
+        Action::Drop | Action::Reject => TC_ACT_SHOT,
         // SAFETY: a helper without pointers.
-        Verdict::Answer => (unsafe { bpf_redirect(ifindex, 0) }) as i32,
+        Action::Answer => (unsafe { bpf_redirect(ifindex, 0) }) as i32,
         // SAFETY: a null next hop of length 0 asks the kernel to look it up.
-        Verdict::Forward(out) => (unsafe { bpf_redirect_neigh(out, core::ptr::null_mut(), 0, 0) }) as i32,
+        Action::Forward => {
+            (unsafe { bpf_redirect_neigh(verdict.number(), core::ptr::null_mut(), 0, 0) }) as i32
+        }
     }
 }

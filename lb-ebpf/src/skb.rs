@@ -4,7 +4,8 @@
 use aya_ebpf::{
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC},
     helpers::{
-        bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_store_bytes,
+        bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail,
+        bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -86,10 +87,12 @@ impl<const EGRESS: bool, const L3_OFFSET: usize> Buffer for Skb<EGRESS, L3_OFFSE
     #[inline(always)]
     fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
         let skb = self.context.skb.skb;
-        let l3_delta = if hop { checksum::combine(flow.l3_delta, checksum::TTL_DELTA) } else { flow.l3_delta };
+        let l3_delta =
+            if hop { checksum::combine(flow.l3_delta, checksum::TTL_DELTA) } else { flow.l3_delta };
         // With a partial checksum only the pseudo-header counts, so addresses and ports go in separately.
         let ports_delta = checksum::combine(flow.l4_delta, !flow.l3_delta);
-        let (sum, mangled) = if packet.protocol == TCP { (16, 0) } else { (6, u64::from(BPF_F_MARK_MANGLED_0)) };
+        let (sum, mangled) =
+            if packet.protocol == TCP { (16, 0) } else { (6, u64::from(BPF_F_MARK_MANGLED_0)) };
         let l4_sum = (packet.l4 + sum) as u32;
         let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled;
         // SAFETY: the context is valid; size 0 in the flags makes the last value a difference.

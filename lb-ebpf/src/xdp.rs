@@ -67,7 +67,8 @@ impl Buffer for Frame {
         // SAFETY: `at` checked the length; unaligned words as in `Bytes`.
         unsafe {
             let sum = ip.add(10).cast::<u16>();
-            *sum = checksum::apply(*sum, if hop { l3_delta + u32::from(checksum::TTL_DELTA) } else { l3_delta });
+            *sum =
+                checksum::apply(*sum, if hop { l3_delta + u32::from(checksum::TTL_DELTA) } else { l3_delta });
             if hop {
                 *ip.add(8) = packet.ttl - 1;
             }

@@ -31,27 +31,28 @@ const PROTOCOL_ICMP: u8 = 1;
 /// TTL of packets that we originate (RFC 1122 §3.2.1.7 recommends 64).
 const TTL: u8 = 64;
 
-/// Turns the packet into its answer, within the rate limit; drops it where there is none to give.
+/// Turns the packet, refused for the [`DropReason`] numbered `reason`, into its answer, within the rate limit; drops it
+/// where there is none to give.
 #[inline(always)]
-pub(super) fn answer<H: Hook>(hook: &mut H, packet: &Packet, reason: DropReason) -> Verdict {
+pub(super) fn answer<H: Hook>(hook: &mut H, packet: &Packet, reason: u32) -> Verdict {
     hook.count_drop(reason);
-    hook.step(Step::Drop, reason as u32, 0, 0);
+    hook.step(Step::Drop, reason, 0, 0);
     if packet.tcp_flags & flag::RST != 0 {
-        return Verdict::Drop;
+        return Verdict::DROP;
     }
     if !hook.take_answer_token(hook.now()) {
         hook.count(Stat::AnswerSuppressed);
-        return Verdict::Drop;
+        return Verdict::DROP;
     }
-    let error = if matches!(reason, DropReason::TtlExpired) { TIME_EXCEEDED } else { PORT_UNREACHABLE };
+    let error = if reason == DropReason::TtlExpired as u32 { TIME_EXCEEDED } else { PORT_UNREACHABLE };
     let reset = packet.protocol == TCP && error.kind == PORT_UNREACHABLE.kind;
     let written = if reset { write_reset(hook, packet) } else { write_icmp(hook, packet, error) };
     if written.is_none() || !turn_around(hook) {
-        return Verdict::Drop;
+        return Verdict::DROP;
     }
     hook.count(Stat::Answered);
     hook.step(Step::Answer, if reset { 0 } else { u32::from(error.kind) }, 0, 0);
-    Verdict::Answer
+    Verdict::ANSWER
 }
 
 /// An IPv4 header of 20 bytes, as 16-bit words in memory order. `id` 0 with DF is what Linux sends for such packets

@@ -1,6 +1,6 @@
 //! Packets of a flow that exists.
 
-use super::{FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, Reject, Stage, Verdict, drop};
+use super::{FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, Stage, Verdict, drop};
 use crate::{
     drop_reason::DropReason,
     flow::{FLOW_LOCAL, FLOW_REVERSE, FLOW_VIA_STACK, Flow, REFRESH, RestoreRecord},
@@ -53,20 +53,20 @@ pub(super) fn tend<H: Hook>(
     half: H::Half,
     mut flow: Flow,
     now: Tick,
-) -> Result<Tended, Reject> {
+) -> Tended {
     let reverse = flow.flags & FLOW_REVERSE != 0;
     let reopened = tcp::is_closed(flow.state) && packet.tcp_flags & flag::SYN != 0;
     if flow.is_over(packet.protocol, now) || reopened {
         hook.step(Step::FlowOver, u32::from(flow.state), since(now, flow.last_seen), 0);
-        return Ok(Tended::Over);
+        return Tended::Over;
     }
     if !reverse && hook.backend(flow.backend).is_none_or(|backend| backend.generation != flow.generation) {
         hook.step(Step::EndpointGone, flow.backend, 0, 0);
         if packet.protocol == TCP && !packet.opens() {
-            return Err(Reject(DropReason::EndpointGone));
+            return Tended::Done(Verdict::reject(DropReason::EndpointGone));
         }
         hook.count(Stat::Reselected);
-        return Ok(Tended::Over);
+        return Tended::Over;
     }
     let other_key = flow.other_key(&packet.key);
     let other = hook.flow(&other_key);
@@ -80,13 +80,13 @@ pub(super) fn tend<H: Hook>(
             hook.write(other, &value);
         } else if !reverse {
             // The claim of the source port had expired and another flow took it.
-            return Ok(Tended::Over);
+            return Tended::Over;
         }
     }
     if flow.flags & FLOW_LOCAL == 0
         && let Some(verdict) = resolve(hook, packet, &mut flow)
     {
-        return Ok(Tended::Done(verdict));
+        return Tended::Done(verdict);
     }
     flow.epoch = hook.epoch();
     flow.last_seen = now;
@@ -97,7 +97,7 @@ pub(super) fn tend<H: Hook>(
         hook.count(Stat::HalfRestored);
     }
     keep_records(hook, packet, &flow, &other_flow, now);
-    Ok(Tended::Goes(flow))
+    Tended::Goes(flow)
 }
 
 /// Writes the restore records of both halves.
@@ -137,16 +137,16 @@ pub(super) fn sends_from_xdp<H: Hook>(hook: &H, ifindex: u32) -> bool {
 
 /// Translates a packet and sends it on its way.
 #[inline(always)]
-pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet, flow: &Flow) -> Result<Verdict, Reject> {
+pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet, flow: &Flow) -> Verdict {
     let local = flow.flags & FLOW_LOCAL != 0;
     if !local {
         if H::STAGE == Stage::Xdp && flow.flags & FLOW_VIA_STACK != 0 {
             hook.count(Stat::LeftToStack);
             hook.step(Step::LeftToStack, 0, 0, 0);
-            return Ok(Verdict::Pass);
+            return Verdict::PASS;
         }
         if packet.ttl <= 1 {
-            return Err(Reject(DropReason::TtlExpired));
+            return Verdict::reject(DropReason::TtlExpired);
         }
     }
     let bytes = H::L3 as u64 + u64::from(packet.total_len);
@@ -154,12 +154,12 @@ pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet, flow: &Flow) -> Resul
     let ports = u32::from(u16::from_be(flow.src_port_be)) << 16 | u32::from(u16::from_be(flow.dst_port_be));
     hook.step(Step::Rewrite, flow.src_be, flow.dst_be, ports);
     if !hook.rewrite(packet, flow, !local) {
-        return Ok(drop(hook, DropReason::Truncated));
+        return drop(hook, DropReason::Truncated);
     }
     if local {
         hook.step(Step::Pass, 0, 0, 0);
-        return Ok(Verdict::Pass);
+        return Verdict::PASS;
     }
     hook.step(Step::Forward, flow.ifindex, 0, 0);
-    Ok(if hook.set_macs(&flow.macs) { Verdict::Forward(flow.ifindex) } else { drop(hook, DropReason::Truncated) })
+    if hook.set_macs(&flow.macs) { Verdict::forward(flow.ifindex) } else { drop(hook, DropReason::Truncated) }
 }

@@ -45,15 +45,69 @@ pub enum Stage {
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+#[repr(u8)]
+pub enum Action {
     /// To the node's stack, or on its way out of it.
     Pass,
     /// Dropped, and counted.
     Drop,
-    /// Out through this interface.
-    Forward(u32),
+    /// Out through [`Verdict::number`].
+    Forward,
     /// Turned into an answer; back out of the interface it came in by.
     Answer,
+    /// Refused for the [`DropReason`] in [`Verdict::number`], and its sender told so where the protocol has a way to.
+    /// Never leaves [`run`].
+    Reject,
+}
+
+/// An action and its number (interface or reason), in one word.
+///
+/// Not an enum with fields: LLVM copies the undefined fields of other variants along, and the verifier refuses to read
+/// a register that was never written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict(u64);
+
+impl Verdict {
+    /// To the stack.
+    pub const PASS: Self = Self::new(Action::Pass, 0);
+    /// Dropped.
+    pub const DROP: Self = Self::new(Action::Drop, 0);
+    /// Answered.
+    pub const ANSWER: Self = Self::new(Action::Answer, 0);
+
+    #[inline(always)]
+    const fn new(action: Action, number: u32) -> Self {
+        Self((number as u64) << 8 | action as u64)
+    }
+
+    /// Out through an interface.
+    #[inline(always)]
+    pub const fn forward(ifindex: u32) -> Self {
+        Self::new(Action::Forward, ifindex)
+    }
+
+    #[inline(always)]
+    const fn reject(reason: DropReason) -> Self {
+        Self::new(Action::Reject, reason as u32)
+    }
+
+    /// The action.
+    #[inline(always)]
+    pub const fn action(self) -> Action {
+        match self.0 as u8 {
+            1 => Action::Drop,
+            2 => Action::Forward,
+            3 => Action::Answer,
+            4 => Action::Reject,
+            _ => Action::Pass,
+        }
+    }
+
+    /// Interface of [`Action::Forward`], reason of [`Action::Reject`].
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        (self.0 >> 8) as u32
+    }
 }
 
 /// A route as `bpf_fib_lookup` reports it.
@@ -158,8 +212,8 @@ pub trait Hook {
     fn count_packet(&self, service: u32, reply: bool, bytes: u64);
     /// Counts a new flow of a service.
     fn count_flow(&self, service: u32);
-    /// Counts a drop.
-    fn count_drop(&self, reason: DropReason);
+    /// Counts a drop by the number of its [`DropReason`].
+    fn count_drop(&self, reason: u32);
     /// Counts an event.
     fn count(&self, stat: Stat);
     /// Notes a step of the trace; nothing outside a tracing build.
@@ -177,24 +231,22 @@ pub trait Hook {
     fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool;
 }
 
-/// The packet is refused, and its sender told so where the protocol has a way to.
-struct Reject(DropReason);
-
 /// Runs one packet through.
 #[inline(always)]
 pub fn run<H: Hook>(hook: &mut H) -> Verdict {
     let Some(packet) = Packet::parse(hook) else {
         hook.step(Step::NotOurs, 0, 0, 0);
-        return Verdict::Pass;
+        return Verdict::PASS;
     };
-    match decide(hook, &packet) {
-        Ok(verdict) => verdict,
-        Err(Reject(reason)) => answer::answer(hook, &packet, reason),
+    let verdict = decide(hook, &packet);
+    match verdict.action() {
+        Action::Reject => answer::answer(hook, &packet, verdict.number()),
+        _ => verdict,
     }
 }
 
 #[inline(always)]
-fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Result<Verdict, Reject> {
+fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
     let found = hook.flow(&packet.key);
     let now = hook.now();
     let half = match found {
@@ -204,23 +256,23 @@ fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Result<Verdict, Reject> {
     if let Some(half) = half {
         let flow = hook.read(half);
         if !follow::belongs_here::<H>(&flow) {
-            return Ok(Verdict::Pass);
+            return Verdict::PASS;
         }
         hook.step(Step::FlowHit, u32::from(flow.flags), flow.backend, flow.service);
         if follow::is_steady(hook, packet, &flow, now) {
             return follow::send(hook, packet, &flow);
         }
-        match follow::tend(hook, packet, half, flow, now)? {
+        match follow::tend(hook, packet, half, flow, now) {
             Tended::Goes(flow) => return follow::send(hook, packet, &flow),
-            Tended::Done(verdict) => return Ok(verdict),
+            Tended::Done(verdict) => return verdict,
             Tended::Over => {}
         }
     }
     if H::STAGE == Stage::TcxEgress {
-        return Ok(Verdict::Pass);
+        return Verdict::PASS;
     }
     match hook.service(&frontend(packet)) {
-        Some(_) if packet.is_martian() || is_for_another(hook) => Ok(Verdict::Pass),
+        Some(_) if packet.is_martian() || is_for_another(hook) => Verdict::PASS,
         Some(service) => {
             hook.step(Step::ServiceHit, service.id, service.flags, service.ring_size);
             open::open(hook, packet, &service, now)
@@ -258,16 +310,16 @@ fn restored<H: Hook>(hook: &H, packet: &Packet, now: Tick) -> Option<H::Half> {
 
 /// A destination without a frontend: the unknown port of a VIP, or not ours.
 #[inline(always)]
-fn no_frontend<H: Hook>(hook: &H, packet: &Packet) -> Result<Verdict, Reject> {
+fn no_frontend<H: Hook>(hook: &H, packet: &Packet) -> Verdict {
     hook.step(Step::ServiceMiss, 0, 0, 0);
     match hook.service(&ServiceKey::catch_all(packet.key.dst_be)) {
         Some(service)
             if service.flags & SERVICE_CATCH_ALL != 0 && !packet.is_martian() && !is_for_another(hook) =>
         {
             hook.step(Step::CatchAll, 0, 0, 0);
-            Err(Reject(DropReason::UnknownPort))
+            Verdict::reject(DropReason::UnknownPort)
         }
-        _ => Ok(Verdict::Pass),
+        _ => Verdict::PASS,
     }
 }
 
@@ -293,7 +345,7 @@ fn is_for_another<H: Hook>(hook: &H) -> bool {
 /// Counts a drop.
 #[inline(always)]
 fn drop<H: Hook>(hook: &H, reason: DropReason) -> Verdict {
-    hook.count_drop(reason);
+    hook.count_drop(reason as u32);
     hook.step(Step::Drop, reason as u32, 0, 0);
-    Verdict::Drop
+    Verdict::DROP
 }

@@ -1,7 +1,7 @@
 //! New flows: choose an endpoint, claim the reverse tuple, remember both halves.
 
 use super::{
-    FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, InsertError, Reject, Stage, Verdict, drop,
+    FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, InsertError, Stage, Verdict, drop,
     follow::{keep_records, send, sends_from_xdp},
 };
 use crate::{
@@ -31,26 +31,21 @@ struct Way {
 
 /// Opens a flow for `packet` and sends the packet.
 #[inline(always)]
-pub(super) fn open<H: Hook>(
-    hook: &mut H,
-    packet: &Packet,
-    service: &Service,
-    now: Tick,
-) -> Result<Verdict, Reject> {
+pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, now: Tick) -> Verdict {
     let hash = hash::flow(&packet.key);
     let Some((index, backend)) = choose(hook, service, hash) else {
         return if service.flags & SERVICE_SILENT != 0 {
-            Ok(drop(hook, DropReason::NoLocalEndpoint))
+            drop(hook, DropReason::NoLocalEndpoint)
         } else {
-            Err(Reject(DropReason::NoEndpoint))
+            Verdict::reject(DropReason::NoEndpoint)
         };
     };
     if backend.flags & BACKEND_LOCAL == 0 && packet.ttl <= 1 {
-        return Err(Reject(DropReason::TtlExpired));
+        return Verdict::reject(DropReason::TtlExpired);
     }
     let way = match find_way(hook, packet, &backend) {
         Ok(way) => way,
-        Err(verdict) => return Ok(verdict),
+        Err(verdict) => return verdict,
     };
     let template = Flow {
         ifindex: way.ifindex,
@@ -69,7 +64,7 @@ pub(super) fn open<H: Hook>(
     };
     let source_port_be = match claim(hook, packet, &backend, &template, way.source_be, hash, now) {
         Ok(port_be) => port_be,
-        Err(reason) => return Ok(drop(hook, reason)),
+        Err(reason) => return drop(hook, reason),
     };
     let to = FlowKey {
         src_be: way.source_be,
@@ -81,7 +76,7 @@ pub(super) fn open<H: Hook>(
     let forward = with_translation(&template, &packet.key, &to);
     if hook.insert(&packet.key, &forward).is_err() {
         hook.remove(&to.reversed());
-        return Ok(drop(hook, DropReason::FlowTableFull));
+        return drop(hook, DropReason::FlowTableFull);
     }
     keep_records(hook, packet, &forward, &forward.other(&packet.key), now);
     hook.count_flow(service.id);
@@ -128,7 +123,7 @@ fn find_way<H: Hook>(hook: &mut H, packet: &Packet, backend: &Backend) -> Result
         if H::STAGE == Stage::Xdp {
             hook.count(Stat::LeftToStack);
             hook.step(Step::LeftToStack, 0, 0, 0);
-            return Err(Verdict::Pass);
+            return Err(Verdict::PASS);
         }
         return Err(drop(hook, DropReason::NoRoute));
     }
@@ -185,7 +180,12 @@ fn claim<H: Hook>(
         reverse = with_translation(&reverse, &key, &back);
         match try_claim(hook, packet, &key, &reverse, now) {
             Claim::Won => {
-                hook.step(Step::SourcePort, u32::from(u16::from_be(key.dst_port_be)), attempt, u32::from(own_port));
+                hook.step(
+                    Step::SourcePort,
+                    u32::from(u16::from_be(key.dst_port_be)),
+                    attempt,
+                    u32::from(own_port),
+                );
                 if !own_port {
                     hook.count(if keeps_port { Stat::SourcePortCollision } else { Stat::PortClaimed });
                 }

@@ -1,0 +1,34 @@
+//! Every program loads on the running kernel, within a written budget of verified instructions.
+
+use aya::programs::Program;
+use lb_common::abi::program;
+use lb_tests::prog::{Programs, Sizes};
+
+/// Instructions that the verifier may walk through for each program. The kernel gives up at one million; the budget is
+/// far lower, because load time and what is left for the next feature both depend on it. Growth past it needs a reason.
+const BUDGET: [(&str, u32); 5] = [
+    (program::XDP, 90_000),
+    (program::TCX_INGRESS, 75_000),
+    (program::TCX_INGRESS_L3, 75_000),
+    (program::TCX_EGRESS, 8_000),
+    (program::PASS, 10),
+];
+
+#[test]
+fn every_program_loads_within_its_instruction_budget() {
+    let programs = Programs::load(Sizes::default()).unwrap();
+    let mut over = Vec::new();
+    for (name, budget) in BUDGET {
+        let program: &Program = programs.ebpf.program(name).unwrap();
+        let info = program.info().unwrap();
+        let verified = info.verified_instruction_count().unwrap();
+        println!(
+            "{name}: {verified} of {budget} verified instructions, {} bytes",
+            info.size_translated().unwrap()
+        );
+        if verified > budget {
+            over.push(format!("{name}: {verified} > {budget}"));
+        }
+    }
+    assert!(over.is_empty(), "{over:?}");
+}
