@@ -1,0 +1,60 @@
+//! What makes an endpoint the same endpoint.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddrV4},
+};
+
+use lb_common::{backend::Backend, maglev::Member};
+use serde::Serialize;
+
+use crate::object::Protocol;
+
+/// Identity of an endpoint, in the order in which endpoints enter a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BackendId {
+    /// Address.
+    pub address: Ipv4Addr,
+    /// Port.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+impl BackendId {
+    /// The endpoint that an entry of `backends` holds; none where the entry is free or of a foreign protocol.
+    pub fn of(backend: &Backend) -> Option<Self> {
+        let protocol = Protocol::from_number(backend.protocol).filter(|_| backend.address_be != 0)?;
+        let address = Ipv4Addr::from_bits(u32::from_be(backend.address_be));
+        Some(Self { address, port: u16::from_be(backend.port_be), protocol })
+    }
+
+    /// Address and port.
+    pub fn socket(self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, self.port)
+    }
+
+    /// What the ring is built from.
+    pub fn member(self) -> Member {
+        Member { address_be: self.address.to_bits().to_be(), port_be: self.port.to_be() }
+    }
+
+    /// The entry of `backends` for this endpoint.
+    pub fn entry(self, flags: u8, generation: u32) -> Backend {
+        let Member { address_be, port_be } = self.member();
+        Backend {
+            address_be,
+            port_be,
+            protocol: self.protocol.number(),
+            flags,
+            generation,
+            ..Backend::default()
+        }
+    }
+}
+
+impl fmt::Display for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.socket(), self.protocol)
+    }
+}

@@ -1,0 +1,105 @@
+//! Addresses that must never become a VIP: whoever may write a Service could take over traffic that is not theirs
+//! (CVE-2020-8554).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use crate::{
+    cidr::Cidr,
+    config::NodeConfig,
+    object::{ObjectKey, Refusal, Snapshot},
+    refusal::reason,
+};
+
+/// Every address that is somebody's already.
+pub(super) struct Guard<'a> {
+    config: &'a NodeConfig,
+    nodes: BTreeMap<IpAddr, &'a str>,
+    cluster_ips: BTreeMap<IpAddr, &'a ObjectKey>,
+    pod_cidrs: Vec<(Cidr, &'a str)>,
+    /// Those of the asked-for VIPs that an EndpointSlice lists, with the slice.
+    endpoints: BTreeMap<IpAddr, &'a ObjectKey>,
+}
+
+/// Why an address is no VIP: a reason, and what the address is, to follow "which is".
+pub(super) type Objection = (&'static str, String);
+
+impl<'a> Guard<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, config: &'a NodeConfig, refusals: &mut Vec<Refusal>) -> Self {
+        let services = &snapshot.services;
+        let vips: BTreeSet<IpAddr> = services
+            .values()
+            .flat_map(|service| service.external_ips.iter().chain(&service.load_balancer_ips))
+            .copied()
+            .collect();
+        let mut guard = Self {
+            config,
+            nodes: BTreeMap::new(),
+            cluster_ips: services
+                .iter()
+                .flat_map(|(key, service)| service.cluster_ips.iter().map(move |address| (*address, key)))
+                .collect(),
+            pod_cidrs: Vec::new(),
+            endpoints: BTreeMap::new(),
+        };
+        for (name, node) in &snapshot.nodes {
+            guard.nodes.extend(node.addresses.iter().map(|address| (*address, name.as_str())));
+            for written in &node.pod_cidrs {
+                match written.parse() {
+                    Ok(cidr) => guard.pod_cidrs.push((cidr, name)),
+                    Err(error) => refusals.push(Refusal {
+                        kind: "Node".to_owned(),
+                        object: ObjectKey::new("", name),
+                        reason: reason::INVALID_POD_CIDR.to_owned(),
+                        message: format!("spec.podCIDRs of Node {name}: {error}"),
+                    }),
+                }
+            }
+        }
+        if !vips.is_empty() {
+            for (key, slice) in &snapshot.slices {
+                let taken = slice.endpoints.iter().filter(|endpoint| vips.contains(&endpoint.address));
+                guard.endpoints.extend(taken.map(|endpoint| (endpoint.address, key)));
+            }
+        }
+        guard
+    }
+
+    /// What speaks against serving `address` on behalf of anyone.
+    pub(super) fn objection(&self, address: Ipv4Addr) -> Option<Objection> {
+        let ip = IpAddr::V4(address);
+        if let Some(node) = self.nodes.get(&ip) {
+            return Some((reason::FRONTEND_IS_NODE_ADDRESS, format!("an address of Node {node}")));
+        }
+        if self.config.owns(ip) {
+            let what = format!("an address of a device of this node ({})", self.config.node_name);
+            return Some((reason::FRONTEND_IS_NODE_ADDRESS, what));
+        }
+        if let Some(service) = self.cluster_ips.get(&ip) {
+            return Some((reason::FRONTEND_IS_CLUSTER_IP, format!("the ClusterIP of Service {service}")));
+        }
+        if let Some((cidr, node)) = self.pod_cidrs.iter().find(|(cidr, _)| cidr.contains(ip)) {
+            return Some((
+                reason::FRONTEND_IS_POD_ADDRESS,
+                format!("inside the podCIDR {cidr} of Node {node}"),
+            ));
+        }
+        if let Some(slice) = self.endpoints.get(&ip) {
+            return Some((reason::FRONTEND_IS_POD_ADDRESS, format!("an endpoint of EndpointSlice {slice}")));
+        }
+        is_special(address)
+            .then(|| (reason::FRONTEND_IS_SPECIAL_ADDRESS, "reserved for special use (RFC 6890)".to_owned()))
+    }
+}
+
+/// Addresses that the API server refuses as external IPs too (`ValidateNonSpecialIP`), and those that no unicast
+/// packet carries.
+fn is_special(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 0
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_broadcast()
+}

@@ -1,0 +1,55 @@
+//! Maps in memory: what tests and dry runs plan against.
+
+use std::{collections::BTreeSet, convert::Infallible};
+
+use crate::op::{Capacity, DataPlane, Op, Tables};
+
+/// A data plane without a kernel.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    tables: Tables,
+    capacity: Capacity,
+    epoch: u32,
+}
+
+impl Memory {
+    /// Maps of the given size that hold `tables`.
+    pub fn new(tables: Tables, capacity: Capacity) -> Self {
+        Self { tables, capacity, epoch: 1 }
+    }
+
+    /// How often the epoch was raised, plus one.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}
+
+impl DataPlane for Memory {
+    type Error = Infallible;
+
+    fn dump(&mut self) -> Result<Tables, Infallible> {
+        // As from the kernel: a ring is only found through a frontend.
+        let found: BTreeSet<u32> = self
+            .tables
+            .services
+            .values()
+            .filter(|service| service.ring_size > 0)
+            .map(|service| service.ring)
+            .collect();
+        let mut tables = self.tables.clone();
+        tables.rings.retain(|chunk, _| found.contains(chunk));
+        Ok(tables)
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), Infallible> {
+        self.tables.apply(op);
+        if *op == Op::RaiseEpoch {
+            self.epoch += 1;
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+}

@@ -1,0 +1,61 @@
+//! Rings from members, remembered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lb_common::{maglev, ring};
+
+use crate::{backend_id::BackendId, desired::Desired};
+
+/// The last ring of each Service port.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
+    built: BTreeMap<String, Built>,
+}
+
+#[derive(Debug)]
+struct Built {
+    members: Vec<BackendId>,
+    indices: Vec<u32>,
+    slots: Arc<[u32]>,
+}
+
+impl Rings {
+    /// Forgets Service ports that are gone.
+    pub(super) fn forget_others(&mut self, desired: &Desired) {
+        if self.built.len() > desired.services.len() {
+            self.built.retain(|name, _| desired.services.contains_key(name));
+        }
+    }
+
+    /// The slots of a Service port's ring: the `indices` of its `members`, shared out.
+    pub(super) fn slots(&mut self, name: &str, members: &[BackendId], indices: &[u32]) -> Arc<[u32]> {
+        if let Some(built) = self.built.get(name)
+            && built.members == members
+            && built.indices == indices
+        {
+            return built.slots.clone();
+        }
+        let slots = slots(members, indices);
+        let built = Built { members: members.to_vec(), indices: indices.to_vec(), slots: slots.clone() };
+        self.built.insert(name.to_owned(), built);
+        slots
+    }
+
+    /// Takes the maps' copy of a ring with the same slots in place of our own, so that the next comparison is one of
+    /// pointers.
+    pub(super) fn adopt(&mut self, name: &str, slots: &Arc<[u32]>) {
+        if let Some(built) = self.built.get_mut(name) {
+            built.slots = slots.clone();
+        }
+    }
+}
+
+fn slots(members: &[BackendId], indices: &[u32]) -> Arc<[u32]> {
+    let ring_members: Vec<_> = members.iter().map(|member| member.member()).collect();
+    let mut slots = vec![0; ring::size_for(members.len()) as usize];
+    maglev::fill(&ring_members, &mut vec![(0, 0); members.len()], &mut slots);
+    for slot in &mut slots {
+        *slot = indices[*slot as usize];
+    }
+    slots.into()
+}

@@ -1,0 +1,100 @@
+//! Which parts of the flat array of ring chunks are taken.
+
+use std::ops::Range;
+
+use lb_common::ring::{self, CHUNK_SLOTS};
+
+use crate::op::Tables;
+
+/// Chunks of the shortest ring: runs are counted in these.
+const UNIT: u32 = ring::chunks(ring::SIZES[0]);
+
+/// Who reads a unit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Nobody,
+    /// The frontends of one service id.
+    Id(u32),
+    Several,
+}
+
+/// The array `rings`, as long as anything may read it.
+pub(super) struct Runs {
+    units: Vec<Reader>,
+    /// By ring class: where the search for a free run goes on. Nothing becomes free during a round.
+    search_from: [usize; ring::SIZES.len()],
+}
+
+impl Runs {
+    /// The runs that frontends in `tables` point to, those included that are about to go.
+    pub(super) fn new(tables: &Tables, chunks: u32) -> Self {
+        let units = vec![Reader::Nobody; (chunks / UNIT) as usize];
+        let mut runs = Self { units, search_from: [0; ring::SIZES.len()] };
+        for service in tables.services.values().filter(|service| service.ring_size > 0) {
+            for unit in runs.units_of(service.ring, service.ring_size) {
+                let reader = &mut runs.units[unit];
+                *reader = match *reader {
+                    Reader::Nobody => Reader::Id(service.id),
+                    Reader::Id(id) if id == service.id => *reader,
+                    _ => Reader::Several,
+                };
+            }
+        }
+        runs
+    }
+
+    /// The units under a ring, cut at the end of the array.
+    fn units_of(&self, chunk: u32, size: u32) -> Range<usize> {
+        let end = (u64::from(chunk) + u64::from(size.div_ceil(CHUNK_SLOTS as u32))).div_ceil(u64::from(UNIT));
+        let end = (end as usize).min(self.units.len());
+        ((chunk / UNIT) as usize).min(end)..end
+    }
+
+    /// True where a ring of `size` slots at `chunk` ends inside the array.
+    pub(super) fn holds(&self, chunk: u32, size: u32) -> bool {
+        u64::from(chunk) + u64::from(ring::chunks(size)) <= self.units.len() as u64 * u64::from(UNIT)
+    }
+
+    /// True where nobody but service `id` reads the ring at `chunk`.
+    pub(super) fn only_read_by(&self, id: u32, chunk: u32, size: u32) -> bool {
+        self.holds(chunk, size) && self.units_of(chunk, size).all(|unit| self.units[unit] == Reader::Id(id))
+    }
+
+    /// Takes the first free run for a ring of `size` slots; its first chunk.
+    pub(super) fn take(&mut self, id: u32, size: u32) -> Option<u32> {
+        let length = (ring::chunks(size) / UNIT) as usize;
+        let class = length.trailing_zeros() as usize;
+        let mut first = self.search_from[class];
+        // Runs are aligned to their length, so that freed ones fit together again.
+        while self.units.get(first..first + length)?.iter().any(|reader| *reader != Reader::Nobody) {
+            first += length;
+        }
+        self.search_from[class] = first + length;
+        self.units[first..first + length].fill(Reader::Id(id));
+        Some(first as u32 * UNIT)
+    }
+
+    /// Chunks that somebody reads, and chunks in all.
+    pub(super) fn usage(&self) -> (u32, u32) {
+        let used = self.units.iter().filter(|reader| **reader != Reader::Nobody).count() as u32;
+        (used * UNIT, self.units.len() as u32 * UNIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_aligned_apart_and_end_with_the_array() {
+        let mut runs = Runs::new(&Tables::default(), UNIT * 8);
+        assert_eq!(runs.take(1, 251), Some(0));
+        assert_eq!(runs.take(2, 1021), Some(UNIT * 4));
+        assert_eq!(runs.take(3, 509), Some(UNIT * 2));
+        assert_eq!(runs.take(4, 251), Some(UNIT));
+        assert_eq!(runs.take(5, 251), None);
+        assert_eq!(runs.usage(), (UNIT * 8, UNIT * 8));
+        assert!(runs.only_read_by(2, UNIT * 4, 1021));
+        assert!(!runs.only_read_by(2, UNIT * 2, 1021));
+    }
+}
