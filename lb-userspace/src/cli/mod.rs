@@ -1,1 +1,54 @@
-//! The command line: one file a verb.
+//! The command line: one file or folder a verb.
+//!
+//! Verbs gather facts at the edge and hand plain values to pure functions that judge, explain or print; those are
+//! what the tests of this folder exercise.
+
+mod args;
+mod clock;
+mod error;
+mod get;
+mod names;
+mod output;
+mod pins;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+
+use self::args::{Command, Sluice};
+pub use self::error::CliError;
+
+/// Runs the command line of this process.
+///
+/// Exit codes: 0 done, 1 failed (the reason stands on stderr), 2 wrong usage.
+pub fn main() -> ExitCode {
+    let sluice = Sluice::parse();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = run(&sluice, &mut out).and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    match result {
+        Ok(code) => code,
+        // `sluice get flows | head` closes the pipe when it has enough.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
+    let bpf_dir = &sluice.bpf_dir;
+    match &sluice.command {
+        Command::Get(args) => get::run(bpf_dir, args, out),
+        Command::Version => {
+            writeln!(out, "sluice {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

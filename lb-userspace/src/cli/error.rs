@@ -1,0 +1,59 @@
+//! Why a command failed: what, where, and what to do.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use crate::dataplane::{pin::PinError, pinned::PinnedError};
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// No agent has left maps here.
+    #[error(
+        "no Sluice maps under {}: is the agent running on this node? Start `sluice agent`, or name its directory with --bpf-dir",
+        path.display()
+    )]
+    NoMaps {
+        /// The pin directory of this release's layout.
+        path: PathBuf,
+    },
+    /// Another release's maps are here.
+    #[error(
+        "no Sluice maps under {}, but maps of another layout ({}): inspect them with the `sluice` of the agent's release",
+        path.display(),
+        layouts.join(", ")
+    )]
+    OtherLayout {
+        /// The pin directory of this release's layout.
+        path: PathBuf,
+        /// Directories beside it.
+        layouts: Vec<String>,
+    },
+    /// A pinned map did not answer.
+    #[error(transparent)]
+    Pinned(#[from] PinnedError),
+    /// The pin directory did not answer.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// Nothing goes by the name that was asked for.
+    #[error("{kind} \"{name}\" not found{place}; `sluice get {kind}{all}` shows those there are")]
+    NotFound {
+        /// Kind of resource, plural.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for, with a leading space; empty for the whole node.
+        place: String,
+        /// ` -A` where that shows more.
+        all: &'static str,
+    },
+    /// Writing to stdout failed.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// The exit code that tells a script what happened.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::FAILURE
+    }
+}

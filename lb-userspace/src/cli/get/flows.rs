@@ -1,0 +1,245 @@
+//! `sluice get flows`: connections.
+
+use std::{collections::BTreeMap, net::SocketAddrV4, time::Duration};
+
+use lb_common::{
+    flow::{FLOW_LOCAL, FLOW_REVERSE, FLOW_VIA_STACK, Flow, FlowKey},
+    tcp,
+};
+use serde::Serialize;
+
+use super::{Pinned, Resourceful, device_name, device_names};
+use crate::cli::{
+    CliError,
+    clock::Clock,
+    names::{self, ServiceName, ServiceNames, Target},
+    output::{self, Column, Row},
+};
+
+/// One half of a connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FlowRow {
+    half: Half,
+    protocol: String,
+    client: SocketAddrV4,
+    frontend: SocketAddrV4,
+    /// What the endpoint sees as the client.
+    source: SocketAddrV4,
+    endpoint: SocketAddrV4,
+    state: &'static str,
+    /// Idle for longer than its state allows: the next packet of the tuple opens a new flow.
+    expired: bool,
+    opened_at: String,
+    last_seen_at: String,
+    service: ServiceName,
+    /// Absent where the stack delivers on this node.
+    out_interface: Option<String>,
+    /// XDP leaves its packets to tcx.
+    via_stack: bool,
+    backend: u32,
+    #[serde(skip)]
+    age: Duration,
+    #[serde(skip)]
+    idle: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+enum Half {
+    Forward,
+    Reverse,
+}
+
+impl Row for FlowRow {
+    const LIST: &'static str = "FlowList";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("PROTOCOL", |row| row.protocol.clone()),
+        Column::wide("HALF", |row| format!("{:?}", row.half)),
+        Column::new("CLIENT", |row| row.client.to_string()),
+        Column::new("FRONTEND", |row| row.frontend.to_string()),
+        Column::new(
+            "SOURCE",
+            |row| if row.source == row.client { "-".to_owned() } else { row.source.to_string() },
+        ),
+        Column::new("ENDPOINT", |row| row.endpoint.to_string()),
+        Column::new("STATE", |row| if row.expired { "Expired" } else { row.state }.to_owned()),
+        Column::new("AGE", |row| output::age(row.age)),
+        Column::new("IDLE", |row| output::age(row.idle)),
+        Column::new("SERVICE", |row| row.service.to_string()),
+        Column::new("OUT", |row| row.out_interface.clone().unwrap_or_else(|| "-".to_owned())),
+        Column::wide("VIA", |row| if row.via_stack { "stack" } else { "xdp" }.to_owned()),
+        Column::wide("BACKEND", |row| row.backend.to_string()),
+    ];
+
+    fn only_wide(&self) -> bool {
+        self.half == Half::Reverse
+    }
+}
+
+impl Resourceful for FlowRow {
+    const KIND: &'static str = "flows";
+
+    fn is_named(&self, name: &str) -> bool {
+        self.service.name == name
+    }
+
+    fn services(&self) -> Vec<&ServiceName> {
+        vec![&self.service]
+    }
+}
+
+/// Every half, by client.
+pub(super) fn collect(pinned: &Pinned, clock: Clock) -> Result<Vec<FlowRow>, CliError> {
+    let services = names::service_names(&pinned.names()?);
+    let devices = device_names();
+    let mut rows = pinned
+        .flows()
+        .map(|entry| entry.map(|(key, flow)| row(&key, &flow, clock, &services, &devices)))
+        .collect::<Result<Vec<_>, _>>()?;
+    rows.sort_by(|a, b| {
+        (a.client, a.frontend, &a.protocol, a.half).cmp(&(b.client, b.frontend, &b.protocol, b.half))
+    });
+    Ok(rows)
+}
+
+fn row(
+    key: &FlowKey,
+    flow: &Flow,
+    clock: Clock,
+    services: &ServiceNames,
+    devices: &BTreeMap<u32, String>,
+) -> FlowRow {
+    let reverse = flow.flags & FLOW_REVERSE != 0;
+    // A reverse half is endpoint → source becoming frontend → client: turn it round and it reads like a forward half.
+    let (from, to) = if reverse {
+        (flow.translated(key.protocol).reversed(), key.reversed())
+    } else {
+        (*key, flow.translated(key.protocol))
+    };
+    let number = key.protocol as u8;
+    FlowRow {
+        half: if reverse { Half::Reverse } else { Half::Forward },
+        protocol: names::protocol(number),
+        client: names::socket(from.src_be, from.src_port_be),
+        frontend: Target::destination(&from).socket,
+        source: names::socket(to.src_be, to.src_port_be),
+        endpoint: Target::destination(&to).socket,
+        state: tcp::state_name(number, flow.state),
+        expired: flow.is_over(number, clock.now),
+        opened_at: clock.rfc3339(flow.opened),
+        last_seen_at: clock.rfc3339(flow.last_seen),
+        service: services.get(&flow.service).cloned().unwrap_or_default(),
+        out_interface: (flow.flags & FLOW_LOCAL == 0 && flow.ifindex != 0)
+            .then(|| device_name(devices, flow.ifindex)),
+        via_stack: flow.flags & (FLOW_VIA_STACK | FLOW_LOCAL) != 0,
+        backend: flow.backend,
+        age: clock.since(flow.opened),
+        idle: clock.since(flow.last_seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use lb_common::time::seconds;
+
+    use super::*;
+    use crate::cli::output::{Format, View};
+
+    fn sample() -> Vec<FlowRow> {
+        let clock = Clock {
+            now: seconds(100_000),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        };
+        let services = names::service_names(&BTreeMap::from([(1, "default/web:http".to_owned())]));
+        let devices = BTreeMap::from([(2, "eth0".to_owned())]);
+        let client = FlowKey::new(
+            u32::from_ne_bytes([198, 51, 100, 7]),
+            u32::from_ne_bytes([203, 0, 113, 10]),
+            40_000u16.to_be(),
+            80u16.to_be(),
+            tcp::TCP,
+        );
+        let endpoint = FlowKey::new(
+            u32::from_ne_bytes([172, 18, 0, 2]),
+            u32::from_ne_bytes([10, 244, 1, 5]),
+            51_234u16.to_be(),
+            8080u16.to_be(),
+            tcp::TCP,
+        );
+        let forward = Flow {
+            service: 1,
+            backend: 3,
+            ifindex: 2,
+            state: tcp::REPLIED,
+            opened: clock.now - seconds(300),
+            last_seen: clock.now - seconds(3),
+            ..Flow::translating(&client, &endpoint)
+        };
+        let reverse = forward.other(&client);
+        let local = FlowKey { protocol: u32::from(tcp::UDP), ..client };
+        let kept = FlowKey { src_be: local.src_be, src_port_be: local.src_port_be, ..endpoint };
+        let expired = Flow {
+            service: 1,
+            flags: FLOW_LOCAL,
+            opened: clock.now - seconds(9000),
+            last_seen: clock.now - seconds(7200),
+            ..Flow::translating(&local, &kept)
+        };
+        let row = |key: &FlowKey, flow: &Flow| row(key, flow, clock, &services, &devices);
+        vec![row(&client, &forward), row(&forward.other_key(&client), &reverse), row(&local, &expired)]
+    }
+
+    fn text(format: Format) -> String {
+        let mut out = Vec::new();
+        output::print(&mut out, View { format, all_namespaces: false, no_headers: false }, &sample())
+            .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_table_shows_a_connection_once() {
+        insta::assert_snapshot!(text(Format::Table), @r"
+        PROTOCOL  CLIENT              FRONTEND         SOURCE            ENDPOINT         STATE        AGE   IDLE  SERVICE           OUT
+        TCP       198.51.100.7:40000  203.0.113.10:80  172.18.0.2:51234  10.244.1.5:8080  Established  5m    3s    default/web:http  eth0
+        UDP       198.51.100.7:40000  203.0.113.10:80  -                 10.244.1.5:8080  Expired      150m  120m  default/web:http  -
+        ");
+    }
+
+    #[test]
+    fn the_wide_table_shows_both_halves() {
+        insta::assert_snapshot!(text(Format::Wide), @r"
+        PROTOCOL  HALF     CLIENT              FRONTEND         SOURCE            ENDPOINT         STATE        AGE   IDLE  SERVICE           OUT   VIA    BACKEND
+        TCP       Forward  198.51.100.7:40000  203.0.113.10:80  172.18.0.2:51234  10.244.1.5:8080  Established  5m    3s    default/web:http  eth0  xdp    3
+        TCP       Reverse  198.51.100.7:40000  203.0.113.10:80  172.18.0.2:51234  10.244.1.5:8080  Established  5m    3s    default/web:http  -     xdp    3
+        UDP       Forward  198.51.100.7:40000  203.0.113.10:80  -                 10.244.1.5:8080  Expired      150m  120m  default/web:http  -     stack  0
+        ");
+    }
+
+    #[test]
+    fn json_field_names_do_not_change_and_times_are_rfc_3339() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&sample()[0]).unwrap(), @r#"
+        {
+          "half": "Forward",
+          "protocol": "TCP",
+          "client": "198.51.100.7:40000",
+          "frontend": "203.0.113.10:80",
+          "source": "172.18.0.2:51234",
+          "endpoint": "10.244.1.5:8080",
+          "state": "Established",
+          "expired": false,
+          "openedAt": "2023-11-14T22:08:19Z",
+          "lastSeenAt": "2023-11-14T22:13:16Z",
+          "service": {
+            "namespace": "default",
+            "name": "web",
+            "portName": "http"
+          },
+          "outInterface": "eth0",
+          "viaStack": false,
+          "backend": 3
+        }
+        "#);
+    }
+}

@@ -1,0 +1,162 @@
+//! `sluice get interfaces`: devices with programs on them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
+use serde::Serialize;
+
+use super::{Pinned, Resourceful, device_name, device_names};
+use crate::{
+    cli::{
+        CliError,
+        names::{self, ServiceName},
+        output::{self, Column, Row},
+    },
+    dataplane::pin::PinDir,
+};
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InterfaceRow {
+    ifindex: u32,
+    name: String,
+    mode: Mode,
+    /// Hooks that a program is pinned on: `xdp`, `in`, `out`.
+    programs: Vec<String>,
+    overlay: bool,
+    snat_address: Option<Ipv4Addr>,
+}
+
+/// How packets are met on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// XDP in the driver.
+    Native,
+    /// XDP in the stack.
+    Generic,
+    /// tcx only.
+    Tc,
+    /// No program; packets are only sent through it.
+    None,
+}
+
+impl Mode {
+    fn of(interface: Interface, programs: &BTreeSet<String>) -> Self {
+        if interface.flags & INTERFACE_XDP != 0 {
+            Self::Native
+        } else if programs.contains("xdp") {
+            Self::Generic
+        } else if programs.is_empty() {
+            Self::None
+        } else {
+            Self::Tc
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Tc => "tc",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Row for InterfaceRow {
+    const LIST: &'static str = "InterfaceList";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("IFINDEX", |row| row.ifindex.to_string()),
+        Column::new("NAME", |row| row.name.clone()),
+        Column::new("MODE", |row| row.mode.as_str().to_owned()),
+        Column::new("PROGRAMS", |row| output::or_dash(&row.programs.join(","))),
+        Column::new("SNAT-ADDRESS", |row| {
+            row.snat_address.map_or_else(|| "-".to_owned(), |ip| ip.to_string())
+        }),
+        Column::wide("OVERLAY", |row| row.overlay.to_string()),
+    ];
+}
+
+impl Resourceful for InterfaceRow {
+    const KIND: &'static str = "interfaces";
+
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    fn services(&self) -> Vec<&ServiceName> {
+        Vec::new()
+    }
+}
+
+/// Every device, by index.
+pub(super) fn collect(pinned: &Pinned, dir: &PinDir) -> Result<Vec<InterfaceRow>, CliError> {
+    Ok(rows(&pinned.interfaces()?, &PinDir::list(&dir.links())?, &device_names()))
+}
+
+/// Hooks by device name, from the names of pinned links (`eth0-xdp`; a device's name may hold dashes itself).
+pub(crate) fn hooks(links: &[String]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut hooks = BTreeMap::<_, BTreeSet<_>>::new();
+    for (device, hook) in links.iter().filter_map(|link| link.rsplit_once('-')) {
+        hooks.entry(device.to_owned()).or_default().insert(hook.to_owned());
+    }
+    hooks
+}
+
+fn rows(
+    interfaces: &BTreeMap<u32, Interface>,
+    links: &[String],
+    devices: &BTreeMap<u32, String>,
+) -> Vec<InterfaceRow> {
+    let hooks = hooks(links);
+    interfaces
+        .iter()
+        .map(|(ifindex, interface)| {
+            let name = device_name(devices, *ifindex);
+            let programs = hooks.get(&name).cloned().unwrap_or_default();
+            InterfaceRow {
+                ifindex: *ifindex,
+                mode: Mode::of(*interface, &programs),
+                programs: programs.into_iter().collect(),
+                overlay: interface.flags & INTERFACE_OVERLAY != 0,
+                snat_address: (interface.address_be != 0).then(|| names::address(interface.address_be)),
+                name,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::{Format, View};
+
+    #[test]
+    fn the_mode_follows_from_the_flag_and_the_pinned_links() {
+        let address_be = u32::from_ne_bytes([172, 18, 0, 2]);
+        let interfaces = BTreeMap::from([
+            (2, Interface { address_be, flags: INTERFACE_XDP, ..Interface::default() }),
+            (3, Interface { address_be, ..Interface::default() }),
+            (4, Interface { flags: INTERFACE_OVERLAY, ..Interface::default() }),
+            (5, Interface::default()),
+        ]);
+        let links = ["eth-0-in", "eth-0-out", "eth-0-xdp", "eth1-xdp", "flannel.1-in"].map(str::to_owned);
+        let devices =
+            BTreeMap::from([(2, "eth-0".to_owned()), (3, "eth1".to_owned()), (4, "flannel.1".to_owned())]);
+        let mut out = Vec::new();
+        let view = View { format: Format::Wide, all_namespaces: false, no_headers: false };
+        output::print(&mut out, view, &rows(&interfaces, &links, &devices)).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+        IFINDEX  NAME       MODE     PROGRAMS    SNAT-ADDRESS  OVERLAY
+        2        eth-0      native   in,out,xdp  172.18.0.2    false
+        3        eth1       generic  xdp         172.18.0.2    false
+        4        flannel.1  tc       in          -             true
+        5        if5        none     -           -             false
+        ");
+    }
+}

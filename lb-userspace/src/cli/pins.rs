@@ -1,0 +1,60 @@
+//! Opening what the agent left pinned.
+
+use std::path::Path;
+
+use super::CliError;
+use crate::dataplane::{
+    pin::PinDir,
+    pinned::{Pinned, PinnedError},
+};
+
+/// Opens the maps under `--bpf-dir`.
+pub(crate) fn open(dir: &PinDir) -> Result<Pinned, CliError> {
+    Pinned::open(dir).map_err(|error| match error {
+        PinnedError::Absent { .. } => absent(dir),
+        other => other.into(),
+    })
+}
+
+fn absent(dir: &PinDir) -> CliError {
+    let path = dir.root();
+    // A directory that cannot be listed is as good as an empty one here: the maps are not there.
+    let layouts: Vec<_> = PinDir::list(dir.base())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| is_layout(name) && Path::new(name) != path.file_name().unwrap_or_default())
+        .collect();
+    if layouts.is_empty() { CliError::NoMaps { path } } else { CliError::OtherLayout { path, layouts } }
+}
+
+/// True for `v` and a number.
+pub(crate) fn is_layout(name: &str) -> bool {
+    name.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn message(base: &Path) -> String {
+        open(&PinDir::new(base)).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_directory_without_maps_is_met_with_what_to_do() {
+        let base = tempfile::tempdir().unwrap();
+        let text = message(base.path());
+        assert!(text.contains(&format!("{}/v1", base.path().display())), "{text}");
+        assert!(text.contains("is the agent running on this node?"), "{text}");
+    }
+
+    #[test]
+    fn maps_of_another_release_are_named() {
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir(base.path().join("v99")).unwrap();
+        let text = message(base.path());
+        assert!(text.contains("another layout (v99)"), "{text}");
+    }
+}
