@@ -1,3 +1,59 @@
 //! Where objects come from: a folder of manifests, or the Kubernetes API.
+//!
+//! A started source publishes on two channels and never ends before it is told to:
+//! - [`Feed::snapshots`] holds `None` until everything was read once, then always the newest complete [`Snapshot`].
+//!   Bursts of changes arrive as one snapshot, and equal snapshots are not published twice. A source that fails keeps
+//!   its last snapshot: nothing disappears because a connection broke, a list was cut short or a file became broken.
+//! - [`Feed::status`] says how the source is doing.
+//!
+//! Objects that could not be taken are in [`Snapshot::refused`]; the source logs each once, when it first appears.
 
+mod error;
+mod follow;
+pub mod manifest;
+mod publish;
+mod status;
 pub mod translate;
+
+use std::{path::PathBuf, sync::Arc};
+
+use lb_model::object::Snapshot;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    error::Error,
+    status::{Status, Stream},
+};
+
+/// Where to take objects from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A folder of manifests, followed live.
+    Manifests(PathBuf),
+}
+
+/// What a source publishes.
+#[derive(Debug)]
+pub struct Feed {
+    /// The newest complete snapshot; `None` until everything was read once.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// How the source is doing.
+    pub status: watch::Receiver<Status>,
+    /// The source itself; ends after the token was cancelled.
+    pub task: JoinHandle<()>,
+}
+
+impl Source {
+    /// Starts following the source until `stop` is cancelled. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The source can never work as configured. An API server that does not answer yet is no such case.
+    pub async fn start(self, stop: CancellationToken) -> Result<Feed, Error> {
+        let (publisher, snapshots, status) = publish::channel();
+        let task = match self {
+            Self::Manifests(path) => follow::start(path, publisher, stop)?,
+        };
+        Ok(Feed { snapshots, status, task })
+    }
+}

@@ -13,7 +13,7 @@ use k8s_openapi::{
     api::{core::v1 as core, discovery::v1 as discovery},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lb_model::object::{EndpointSlice, Node, ObjectKey, Refusal, Service};
+use lb_model::object::{EndpointSlice, Node, ObjectKey, Refusal, Service, Snapshot};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -74,6 +74,17 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
     /// A Node.
     Node(Node),
+}
+
+impl Object {
+    /// Puts the object into a snapshot.
+    pub fn put(self, key: ObjectKey, snapshot: &mut Snapshot) {
+        match self {
+            Self::Service(service) => drop(snapshot.services.insert(key, service)),
+            Self::EndpointSlice(slice) => drop(snapshot.slices.insert(key, slice)),
+            Self::Node(node) => drop(snapshot.nodes.insert(key.name, node)),
+        }
+    }
 }
 
 /// What became of an API object.

@@ -1,0 +1,368 @@
+//! Manifest text → objects, each with the lines that its fields stand on.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+use serde_saphyr::{Spanned, budget, options};
+
+use crate::sources::translate::Kind;
+
+/// A place in a file, both numbers counted from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: u64,
+    /// Column.
+    pub column: u64,
+}
+
+/// Text that is not YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Where the parser gave up.
+    pub place: Place,
+    /// What it met.
+    pub message: String,
+}
+
+/// One document of a file.
+#[derive(Clone, Debug)]
+pub struct Document<'a> {
+    text: &'a str,
+    first_line: u64,
+    value: Value,
+}
+
+/// An object in a document.
+#[derive(Clone, Debug)]
+pub struct ObjectAt<'a> {
+    /// Path in the document: empty, or `items[n]` in a list.
+    pub path: String,
+    /// The object.
+    pub value: &'a Value,
+}
+
+/// What an object is to Sluice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Of a kind that Sluice follows.
+    Followed(Kind),
+    /// Of another kind: `apiVersion kind`.
+    Other(String),
+    /// Not a Kubernetes object: why.
+    NoObject(&'static str),
+}
+
+/// Splits a file into its documents. A broken document is an error of its own; the others are not touched by it.
+pub fn parse(text: &str) -> Vec<Result<Document<'_>, Broken>> {
+    chunks(text).into_iter().filter_map(|(first_line, text)| document(first_line, text).transpose()).collect()
+}
+
+impl Document<'_> {
+    /// The document's objects: itself, or the items of a list.
+    pub fn objects(&self) -> Vec<ObjectAt<'_>> {
+        let is_list = self.value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        match (&self.value["items"], is_list) {
+            (Value::Array(items), true) => items
+                .iter()
+                .enumerate()
+                .map(|(i, value)| ObjectAt { path: format!("items[{i}]"), value })
+                .collect(),
+            _ => vec![ObjectAt { path: String::new(), value: &self.value }],
+        }
+    }
+
+    /// Where every field of the document stands. Reads the text again: only findings ask for it.
+    pub fn places(&self) -> Places {
+        let mut places = BTreeMap::new();
+        // The text was parsed before; should the second reading fail, everything stands on the first line.
+        if let Ok(Some(root)) = read::<Spanned<Tree>>(self.text) {
+            places.insert(String::new(), place(&root.referenced, self.first_line));
+            root.value.note("", self.first_line, &mut places);
+        }
+        Places { first_line: self.first_line, places }
+    }
+}
+
+/// Where fields stand.
+#[derive(Clone, Debug)]
+pub struct Places {
+    first_line: u64,
+    places: BTreeMap<String, Place>,
+}
+
+impl Places {
+    /// Place of a field such as `spec.ports[0].port`; where the field is missing, of what should hold it.
+    pub fn of(&self, path: &str) -> Place {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return *place;
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None if path.is_empty() => return Place { line: self.first_line, column: 1 },
+                None => path = "",
+            }
+        }
+    }
+}
+
+/// A field of an object that stands at `path` itself.
+pub fn join(path: &str, field: &str) -> String {
+    match (path, field) {
+        ("", _) => field.to_owned(),
+        (_, "") => path.to_owned(),
+        _ if field.starts_with('[') => format!("{path}{field}"),
+        _ => format!("{path}.{field}"),
+    }
+}
+
+/// What an object is to Sluice.
+pub fn classify(object: &Value) -> Class {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    match (text("apiVersion"), text("kind")) {
+        _ if !object.is_object() => Class::NoObject("it is not a mapping"),
+        (_, "") => Class::NoObject("it has no kind"),
+        ("", _) => Class::NoObject("it has no apiVersion"),
+        (api_version, kind) => Kind::of(api_version, kind)
+            .map_or_else(|| Class::Other(format!("{api_version} {kind}")), Class::Followed),
+    }
+}
+
+/// Documents and the line that each starts on. `---` at the start of a line ends a document wherever it stands
+/// (YAML 1.2.2 §6.8 c-forbidden, §9.1.2), so a broken document cannot swallow the next.
+fn chunks(text: &str) -> Vec<(u64, &str)> {
+    let mut chunks = Vec::new();
+    let (mut start, mut first_line, mut offset) = (0, 1, 0);
+    for (line, number) in text.split_inclusive('\n').zip(1..) {
+        let is_marker =
+            line.strip_prefix("---").is_some_and(|rest| rest.trim_start() != rest || rest.is_empty());
+        if is_marker && offset > start {
+            chunks.push((first_line, &text[start..offset]));
+            (start, first_line) = (offset, number);
+        }
+        offset += line.len();
+    }
+    chunks.push((first_line, &text[start..]));
+    chunks
+}
+
+fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken> {
+    // Comments and directives (`%YAML 1.2`) before the first marker are no document.
+    if text.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '%'])) {
+        return Ok(None);
+    }
+    match read::<Value>(text) {
+        Ok(value) => Ok(value.map(|value| Document { text, first_line, value })),
+        Err(error) => {
+            let place = error
+                .location()
+                .map_or(Place { line: first_line, column: 1 }, |location| place(&location, first_line));
+            Err(Broken { place, message: one_line(&error) })
+        }
+    }
+}
+
+/// The first document of `text`; nothing where it is null.
+fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Option<T>, serde_saphyr::Error> {
+    // The default budget has no room for a list of 10,000 Services; aliases stay limited as they are, against documents
+    // that expand without end.
+    let options = options! {
+        with_snippet: false,
+        budget: budget! { max_nodes: 4_000_000, max_events: 16_000_000 },
+    };
+    Ok(serde_saphyr::from_multiple_with_options::<T>(text, options)?.into_iter().next())
+}
+
+fn place(location: &serde_saphyr::Location, first_line: u64) -> Place {
+    Place { line: first_line + location.line().saturating_sub(1), column: location.column().max(1) }
+}
+
+/// The parser's message without its own idea of lines, which start at the document and not at the file.
+fn one_line(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().render();
+    let text = text.lines().next().unwrap_or_default();
+    text.split(" at line ").next().unwrap_or(text).to_owned()
+}
+
+/// YAML with the place of every node.
+enum Tree {
+    Leaf,
+    List(Vec<Spanned<Tree>>),
+    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
+}
+
+impl Tree {
+    /// Notes the place of everything below `path`: a field stands where its key does, an item where it begins.
+    fn note(&self, path: &str, first_line: u64, places: &mut BTreeMap<String, Place>) {
+        let mut note = |path: String, location, tree: &Self| {
+            tree.note(&path, first_line, places);
+            places.insert(path, place(location, first_line));
+        };
+        match self {
+            Self::Leaf => {}
+            Self::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    note(format!("{path}[{i}]"), &item.referenced, &item.value);
+                }
+            }
+            Self::Map(entries) => {
+                for (key, value) in entries {
+                    note(join(path, &key.value), &key.referenced, &value.value);
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TreeVisitor;
+
+        impl<'de> Visitor<'de> for TreeVisitor {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any YAML value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Tree::List(items))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Tree::Map(entries))
+            }
+        }
+
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "\
+# comment
+%YAML 1.2
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: a
+spec:
+  ports:
+  - name: x
+    port: 80
+  - {name: y, port: 0}
+--- # second
+apiVersion: v1
+kind: List
+items:
+- kind: Node
+  apiVersion: v1
+- 3
+";
+
+    fn good(text: &str) -> Vec<Document<'_>> {
+        parse(text).into_iter().map(|document| document.unwrap()).collect()
+    }
+
+    #[test]
+    fn documents_and_lists_become_objects_with_their_lines() {
+        let documents = good(TWO);
+        assert_eq!(documents.len(), 2);
+        let places = documents[0].places();
+        assert_eq!(places.of("metadata.name"), Place { line: 7, column: 3 });
+        assert_eq!(places.of("spec.ports[0].port"), Place { line: 11, column: 5 });
+        assert_eq!(places.of("spec.ports[1].port"), Place { line: 12, column: 15 });
+        assert_eq!(
+            places.of("spec.ports[1].nodePort"),
+            places.of("spec.ports[1]"),
+            "missing: where it should be"
+        );
+        assert_eq!(places.of("nothing").line, 4);
+        let objects = documents[1].objects();
+        let paths: Vec<_> = objects.iter().map(|object| &*object.path).collect();
+        assert_eq!(paths, ["items[0]", "items[1]"]);
+        assert_eq!(documents[1].places().of("items[0].kind").line, 17);
+        assert_eq!(classify(objects[0].value), Class::Followed(Kind::Node));
+        assert_eq!(classify(objects[1].value), Class::NoObject("it is not a mapping"));
+    }
+
+    #[test]
+    fn a_broken_document_leaves_its_neighbours_alone_and_knows_its_line() {
+        let text = "kind: A\n---\nkind: [\n---\nkind: \"open\n---\na: 1\na: 2\n---\nkind: B\n";
+        let documents = parse(text);
+        let lines: Vec<_> = documents
+            .iter()
+            .map(|document| document.as_ref().map_err(|broken| broken.place.line).map(|_| ()))
+            .collect();
+        assert_eq!(lines.len(), 5);
+        assert!(lines[0].is_ok() && lines[4].is_ok(), "{lines:?}");
+        assert!(lines[1].is_err() && lines[2].is_err(), "{lines:?}");
+        assert_eq!(lines[3], Err(8), "a key that stands twice");
+    }
+
+    #[test]
+    fn json_is_read_like_yaml() {
+        let text = "{\n\t\"kind\": \"Node\",\n\t\"apiVersion\": \"v1\",\n\t\"spec\": {\"a\": [1, null, true, 1.5, \"\\u00e9\"]}\n}\n";
+        let documents = good(text);
+        assert_eq!(classify(documents[0].objects()[0].value), Class::Followed(Kind::Node));
+        assert_eq!(documents[0].places().of("spec.a[1]").line, 4);
+    }
+
+    #[test]
+    fn text_without_an_object_is_no_document() {
+        for text in ["", "\n", "# only a comment\n", "---\n---\n", "---\nnull\n"] {
+            assert!(parse(text).is_empty(), "{text:?}");
+        }
+        assert_eq!(classify(good("text")[0].objects()[0].value), Class::NoObject("it is not a mapping"));
+    }
+
+    #[test]
+    fn anchors_are_followed() {
+        let documents = good("a: &x {port: 80}\nb: *x\nc:\n  <<: *x\n");
+        assert_eq!(documents[0].value["b"]["port"], 80);
+        assert_eq!(documents[0].value["c"]["port"], 80);
+        assert_eq!(documents[0].places().of("b").line, 2);
+    }
+}

@@ -1,0 +1,245 @@
+//! A folder, scan by scan: what each file holds, and what it held while it was last good.
+
+use std::{
+    cell::LazyCell,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use lb_model::object::{ObjectKey, Refusal, Snapshot};
+
+use tracing::info;
+
+use super::document::{self, Class, Document, ObjectAt, Place};
+use crate::sources::translate::{self, Kind, Object, Outcome, Translation, reason};
+
+/// A folder of manifests and what is known of its files.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    files: BTreeMap<String, File>,
+}
+
+/// A file as it was read last.
+#[derive(Debug, Default)]
+struct File {
+    bytes: Vec<u8>,
+    contents: Contents,
+    /// True where `contents` are those of a version that parsed from end to end.
+    was_good: bool,
+    /// What is wrong with the file as a whole.
+    broken: Vec<Refusal>,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct Contents {
+    objects: Vec<Definition>,
+    refused: Vec<Refusal>,
+}
+
+/// An object and where it is defined.
+#[derive(Clone, Debug)]
+struct Definition {
+    kind: Kind,
+    key: ObjectKey,
+    object: Object,
+    at: String,
+}
+
+impl Folder {
+    /// A folder that was not read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), files: BTreeMap::new() }
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what changed and gives all that is served now.
+    ///
+    /// # Errors
+    /// The folder itself cannot be read. What was known stays known.
+    pub fn scan(&mut self) -> io::Result<Snapshot> {
+        let names = names(&self.path)?;
+        self.files.retain(|name, _| names.contains(name));
+        for name in names {
+            match fs::read(self.path.join(&name)) {
+                // Removed since its name was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => drop(self.files.remove(&name)),
+                Err(error) => {
+                    let message = format!("{name} cannot be read ({error}); let the agent read it");
+                    let file = self.files.entry(name.clone()).or_default();
+                    file.broken = vec![file_refusal(&name, message)];
+                    if file.was_good {
+                        file.keep_last_good();
+                    }
+                }
+                Ok(bytes) => self.files.entry(name.clone()).or_default().take(&name, bytes),
+            }
+        }
+        Ok(self.snapshot())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let mut defined: BTreeMap<(Kind, &ObjectKey), &str> = BTreeMap::new();
+        for file in self.files.values() {
+            for definition in &file.contents.objects {
+                if let Some(first) = defined.get(&(definition.kind, &definition.key)) {
+                    snapshot.refused.push(Refusal {
+                        kind: definition.kind.as_str().to_owned(),
+                        object: definition.key.clone(),
+                        reason: reason::DUPLICATE_OBJECT.to_owned(),
+                        message: format!("{}: already defined at {first}; remove one", definition.at),
+                    });
+                } else {
+                    defined.insert((definition.kind, &definition.key), &definition.at);
+                    definition.object.clone().put(definition.key.clone(), &mut snapshot);
+                }
+            }
+            snapshot.refused.extend(file.contents.refused.iter().chain(&file.broken).cloned());
+        }
+        snapshot
+    }
+}
+
+impl File {
+    /// Takes the file's present text, unless it is what was read last time.
+    fn take(&mut self, name: &str, bytes: Vec<u8>) {
+        if self.was_good && self.broken.is_empty() && self.bytes == bytes {
+            return;
+        }
+        let mut reader =
+            Reader { name, before: &self.contents, contents: Contents::default(), broken: Vec::new() };
+        reader.read(&bytes);
+        let Reader { contents, broken, .. } = reader;
+        self.bytes = bytes;
+        self.broken = broken;
+        if self.broken.is_empty() || !self.was_good {
+            self.contents = contents;
+            self.was_good = self.broken.is_empty();
+        } else {
+            self.keep_last_good();
+        }
+    }
+
+    fn keep_last_good(&mut self) {
+        for refusal in &mut self.broken {
+            refusal.message.push_str("; the file's last good version stays served");
+        }
+    }
+}
+
+/// Reads one version of a file.
+struct Reader<'a> {
+    name: &'a str,
+    before: &'a Contents,
+    contents: Contents,
+    broken: Vec<Refusal>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, bytes: &[u8]) {
+        let text = match str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("{} is not UTF-8 text ({error}); save it as UTF-8", self.name);
+                return self.broken.push(file_refusal(self.name, message));
+            }
+        };
+        for document in document::parse(text) {
+            match document {
+                Ok(document) => self.read_document(&document),
+                Err(broken) => {
+                    let message = format!("{}: {}; correct the YAML", self.at(broken.place), broken.message);
+                    self.broken.push(file_refusal(self.name, message));
+                }
+            }
+        }
+    }
+
+    fn read_document(&mut self, document: &Document<'_>) {
+        // Only findings need exact places, and few objects have any.
+        let places = LazyCell::new(|| document.places());
+        for ObjectAt { path, value } in document.objects() {
+            match document::classify(value) {
+                Class::Followed(kind) => {
+                    let translation = translate::translate(kind, value);
+                    self.take(translation, |field| places.of(&document::join(&path, field)));
+                }
+                Class::Other(what) => {
+                    info!(file = self.name, "skipping {what}: only Services, EndpointSlices and Nodes count")
+                }
+                Class::NoObject(why) => {
+                    let message = format!("{}: not a Kubernetes object: {why}", self.at(places.of(&path)));
+                    self.contents.refused.push(file_refusal(self.name, message));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, translation: Translation, place: impl Fn(&str) -> Place) {
+        let before = self
+            .before
+            .objects
+            .iter()
+            .find(|definition| definition.kind == translation.kind && definition.key == translation.key);
+        for (mut refusal, finding) in translation.refusals().zip(&translation.findings) {
+            refusal.message = format!("{}: {}", self.at(place(&finding.field)), refusal.message);
+            if let (Outcome::Refused, Some(_)) = (&translation.outcome, before) {
+                refusal.message.push_str("; the object's last good version stays served");
+            }
+            self.contents.refused.push(refusal);
+        }
+        match (translation.outcome, before) {
+            (Outcome::Served(object), _) => {
+                let at = self.at(place("metadata.name"));
+                self.contents.objects.push(Definition {
+                    kind: translation.kind,
+                    key: translation.key,
+                    object,
+                    at,
+                });
+            }
+            (Outcome::Refused, Some(before)) => self.contents.objects.push(before.clone()),
+            (Outcome::Refused, None) | (Outcome::Skipped, _) => {}
+        }
+    }
+
+    fn at(&self, place: Place) -> String {
+        format!("{}:{}", self.name, place.line)
+    }
+}
+
+/// Names of the folder's manifests, in order. Hidden files are editors' and the kubelet's own.
+fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_manifest =
+            matches!(Path::new(&name).extension().and_then(OsStr::to_str), Some("yaml" | "yml" | "json"));
+        // Follows links: the files of a mounted ConfigMap are links. Nothing else can be read to an end.
+        if is_manifest
+            && !name.starts_with('.')
+            && fs::metadata(entry.path()).is_ok_and(|file| file.is_file())
+        {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+fn file_refusal(name: &str, message: String) -> Refusal {
+    Refusal {
+        kind: "File".to_owned(),
+        object: ObjectKey::new("", name),
+        reason: reason::BROKEN_MANIFEST.to_owned(),
+        message,
+    }
+}
