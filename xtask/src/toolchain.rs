@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 pub(crate) use plan::{Plan, plan};
-pub(crate) use probe::{facts, rejected};
+pub(crate) use probe::{facts, rejected, version};
 
 /// The release of bpf-linker that we build with; older ones write no BTF for our maps.
 pub(crate) const LINKER_VERSION: (u32, u32) = (0, 13);

@@ -44,6 +44,13 @@ pub(crate) fn rejected(facts: &Facts) -> Vec<String> {
             workspace::tools_dir().display()
         ));
     }
+    for Linker { path, llvm } in &facts.linkers {
+        let too_new = facts.compilers.iter().filter(|compiler| llvm.is_some_and(|llvm| llvm < compiler.llvm));
+        let names: Vec<_> = too_new.map(|compiler| compiler.name.as_str()).collect();
+        if !names.is_empty() {
+            reasons.push(format!("{}: its LLVM is older than that of {}", path.display(), names.join(", ")));
+        }
+    }
     reasons
 }
 
@@ -141,7 +148,7 @@ fn llvm_prefixes() -> Vec<(u32, PathBuf)> {
 }
 
 /// Major and minor of `1.96.0-nightly` and the like.
-fn version(text: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split(['.', '-', ' ']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
