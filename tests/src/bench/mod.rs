@@ -1,0 +1,4 @@
+//! Benchmarks: what a packet costs, beside a floor measured in the same run.
+
+pub mod program;
+pub mod report;

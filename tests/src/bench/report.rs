@@ -1,0 +1,59 @@
+//! Figures, and how they are printed.
+
+use serde::Serialize;
+
+/// Median and extremes of several rounds, nanoseconds a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spread {
+    /// Median.
+    pub median: f64,
+    /// Lowest round.
+    pub min: f64,
+    /// Highest round.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of `rounds`.
+    ///
+    /// # Panics
+    /// Where there is no round.
+    pub fn of(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_by(f64::total_cmp);
+        Self { median: rounds[rounds.len() / 2], min: rounds[0], max: rounds[rounds.len() - 1] }
+    }
+}
+
+/// One row of a table.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// What was measured.
+    pub case: String,
+    /// Frontends in the maps.
+    pub services: u32,
+    /// Flows that packets took turns on.
+    pub flows: u32,
+    /// Cost.
+    pub nanos: Spread,
+    /// The floor of the same rounds.
+    pub floor: f64,
+    /// Median less the floor.
+    pub net: f64,
+}
+
+/// Prints rows as a table under a title.
+pub fn print(title: &str, rows: &[Row]) {
+    println!("\n{title}");
+    println!(
+        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}   {}",
+        "CASE", "SERVICES", "FLOWS", "NS", "FLOOR", "NET", "MIN-MAX"
+    );
+    for row in rows {
+        println!(
+            "{:<44} {:>8} {:>8} {:>8.0} {:>8.0} {:>8.0}   {:.0}-{:.0}",
+            row.case, row.services, row.flows, row.nanos.median, row.floor, row.net, row.nanos.min, row.nanos.max
+        );
+    }
+}
