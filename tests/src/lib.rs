@@ -1,6 +1,27 @@
-//! The harness: network namespaces, small networks in them, packets, traffic.
+//! The harness: network namespaces, a small network in them, pods, agents, manifests, traffic, and single packets.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")
+)]
 
+pub mod agent;
 pub mod bench;
+pub mod cluster;
+pub mod eviction;
 pub mod lab;
+pub mod load;
+pub mod manifests;
+pub mod netns;
 pub mod packet;
+pub mod pattern;
+pub mod pod;
 pub mod prog;
+pub mod server;
+pub mod skip;
+pub mod topo;
+pub mod traffic;
+pub mod wait;
+pub mod xdp_pass;
+
+/// Where the BPF file system is mounted.
+pub const BPFFS: &str = "/sys/fs/bpf";

@@ -1,0 +1,202 @@
+//! The real agent on a node: started, killed, started again.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use lb_userspace::dataplane::{pin::PinDir, pinned::Pinned};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{BPFFS, manifests::Manifests, netns::Namespace, topo, wait};
+
+/// Where every agent answers for its health; each node has a loopback of its own.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9470);
+
+/// An agent with its pin directory; both are gone when it is dropped.
+#[derive(Debug)]
+pub struct Agent {
+    /// Name of its node.
+    pub node: &'static str,
+    namespace: Arc<Namespace>,
+    bpf_dir: PathBuf,
+    log: PathBuf,
+    arguments: Vec<String>,
+    process: Option<Child>,
+}
+
+impl Agent {
+    /// Starts the agent of a node and waits until it is ready. Its log goes beside the manifests, into `log_dir`.
+    ///
+    /// # Errors
+    /// Where it does not come up; the message holds the end of its log.
+    pub fn start(network: &str, node: &topo::Node, manifests: &Manifests, log_dir: &Path) -> Result<Self> {
+        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
+        let manifests = manifests.directory().display().to_string();
+        let arguments = ["agent", "--manifests", &manifests, "--node-name", node.name]
+            .into_iter()
+            .chain(["--external-ips-allowed", topo::VIPS])
+            .map(String::from)
+            .collect();
+        let mut agent = Self {
+            node: node.name,
+            namespace: Arc::clone(&node.namespace),
+            bpf_dir,
+            log: log_dir.join(format!("{}.log", node.name)),
+            arguments,
+            process: None,
+        };
+        agent.start_again()?;
+        Ok(agent)
+    }
+
+    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), with what is pinned.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_again(&mut self) -> Result<()> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut command = self.namespace.command(binary()?)?;
+        command
+            .args(&self.arguments)
+            .arg("--bpf-dir")
+            .arg(&self.bpf_dir)
+            .args(["--admin", &ADMIN.to_string()]);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.process = Some(command.spawn().context("cannot start sluice")?);
+        self.wait_ready().with_context(|| format!("agent of {}\n{}", self.node, self.log_tail()))
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let mut exit = None;
+        wait::until_true("the agent says it is ready", || {
+            exit = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
+            exit.is_some() || self.admin("/readyz").is_ok_and(|(status, _)| status == 200)
+        })?;
+        match exit {
+            Some(status) => bail!("the agent ended at once: {status}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Kills it without warning.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        self.end(Signal::SIGKILL).map(drop)
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// Where it does not run, or does not end.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.end(Signal::SIGTERM)
+    }
+
+    fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("no agent runs")?;
+        kill(Pid::from_raw(process.id().cast_signed()), signal)?;
+        let ended = wait::until("the agent ends", || process.try_wait().ok().flatten());
+        if ended.is_err() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        ended
+    }
+
+    /// Asks its admin server: status and body.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn admin(&self, path: &str) -> Result<(u16, String)> {
+        let patience = Duration::from_secs(2);
+        let mut stream = self.namespace.enter(|| TcpStream::connect_timeout(&ADMIN, patience))?;
+        stream.set_read_timeout(Some(patience))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {ADMIN}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        status.zip(body).context("no HTTP answer")
+    }
+
+    /// Runs another command of `sluice` on the node, over what is pinned.
+    ///
+    /// # Errors
+    /// Where it fails; the message holds its standard error.
+    pub fn sluice(&self, arguments: &[&str]) -> Result<String> {
+        let (program, bpf_dir) = (binary()?.display().to_string(), self.bpf_dir.display().to_string());
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--bpf-dir", &bpf_dir]).collect();
+        self.namespace.run(&program, &arguments)
+    }
+
+    /// Where it pins.
+    pub fn pins(&self) -> PinDir {
+        PinDir::new(&self.bpf_dir)
+    }
+
+    /// Its maps.
+    ///
+    /// # Errors
+    /// Where they are not there.
+    pub fn maps(&self) -> Result<Pinned> {
+        Ok(Pinned::open(&self.pins())?)
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// Leaves it and its pins as they are.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the agent of {}\n{}\n---", self.node, self.log_tail());
+        }
+        if self.process.is_some() && self.end(Signal::SIGTERM).is_err() {
+            eprintln!("the agent of {} had to be killed", self.node);
+        }
+        if let Err(error) = self.sluice(&["cleanup"]) {
+            eprintln!("{error:#}");
+        }
+        // What a failed cleanup leaves would be taken over by nobody: the directory's name is this test's own.
+        let _ = fs::remove_dir_all(&self.bpf_dir);
+    }
+}
+
+/// The program under test: `SLUICE_BIN`, or what `cargo xtask build` made.
+///
+/// # Errors
+/// Where there is none.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("SLUICE_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let built = own.ancestors().map(|directory| directory.join("release/sluice")).find(|path| path.is_file());
+    built.context("no target/release/sluice: run `cargo xtask build`, or name a program with SLUICE_BIN")
+}

@@ -1,0 +1,106 @@
+//! A network, a folder of manifests and an agent on each node: what most tests start from.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use anyhow::Result;
+use lb_common::service::ServiceKey;
+use lb_userspace::dataplane::pinned::Pinned;
+use tempfile::TempDir;
+
+use crate::{
+    agent::Agent,
+    manifests::{Manifests, Service},
+    topo::{EXTERNAL_IP, LOAD_BALANCER_IP, Node, Routing, Topology},
+    traffic::Target,
+    wait,
+};
+
+/// The node port of [`web`].
+pub const NODE_PORT: u16 = 30_080;
+
+/// The Service of most tests: every pod, behind a node port, an external IP and a load balancer's address.
+pub fn web(topology: &Topology) -> Service {
+    Service::new("web", topology.pods())
+        .node_port(NODE_PORT)
+        .external_ip(EXTERNAL_IP)
+        .load_balancer_ip(LOAD_BALANCER_IP)
+}
+
+/// Everything that one test runs on. Agents go first when it is dropped, then the network.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The agents of node-a and node-b.
+    pub agents: [Agent; 2],
+    /// What they read.
+    pub manifests: Manifests,
+    /// The network.
+    pub topology: Topology,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    /// Lays out a network with `pods` pods on each node, and starts agents with the Services that `services` makes of
+    /// it.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub fn start(
+        routing: Routing,
+        pods: u8,
+        services: impl FnOnce(&Topology) -> Vec<Service>,
+    ) -> Result<Self> {
+        Self::start_on(Topology::new(routing, pods)?, services)
+    }
+
+    /// A cluster with one Service, [`web`], on every pod.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn web(routing: Routing, pods: u8) -> Result<Self> {
+        Self::start(routing, pods, |topology| vec![web(topology)])
+    }
+
+    /// As [`start`](Self::start), on a network that is there.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_on(topology: Topology, services: impl FnOnce(&Topology) -> Vec<Service>) -> Result<Self> {
+        let directory = TempDir::with_prefix(&topology.name)?;
+        let manifests = Manifests::new(directory.path().join("manifests"), &topology)?;
+        services(&topology).iter().try_for_each(|service| manifests.apply(service))?;
+        let start = |node: &Node| Agent::start(&topology.name, node, &manifests, directory.path());
+        let agents = [start(topology.node_a())?, start(topology.node_b())?];
+        Ok(Self { agents, manifests, topology, _directory: directory })
+    }
+
+    /// Writes a Service and waits until the maps of every running agent say the same.
+    ///
+    /// # Errors
+    /// Where they do not in time.
+    pub fn apply(&self, service: &Service) -> Result<()> {
+        self.manifests.apply(service)?;
+        for (agent, node) in
+            self.agents.iter().zip(&self.topology.nodes).filter(|(agent, _)| agent.pid().is_some())
+        {
+            let maps = agent.maps()?;
+            let targets = service.targets(node);
+            let what = format!("{} has the endpoints of Service {}", agent.node, service.name);
+            wait::until_true(&what, || {
+                targets.iter().all(|target| endpoints(&maps, *target) == Some(service.wanted(node)))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Addresses of the endpoints behind a frontend; `None` where there is no such frontend.
+fn endpoints(maps: &Pinned, target: Target) -> Option<BTreeSet<Ipv4Addr>> {
+    let address_be = u32::from_ne_bytes(target.address.ip().octets());
+    let key = ServiceKey::new(address_be, target.address.port().to_be(), target.protocol.number());
+    let service = *maps.services().ok()?.get(&key)?;
+    let indices: BTreeSet<u32> = maps.ring(&service).ok()?.into_iter().collect();
+    indices
+        .into_iter()
+        .map(|index| Some(Ipv4Addr::from(maps.backend(index).ok()?.address_be.to_ne_bytes())))
+        .collect()
+}
