@@ -1,4 +1,13 @@
 //! The kernel's side as user space sees it: pins, maps, programs, devices.
 
+pub mod attach;
+pub mod device;
+pub mod loader;
+pub mod maps;
+pub mod neighbour;
+pub mod netlink;
 pub mod pin;
 pub mod pinned;
+pub mod ports;
+pub mod spec;
+pub mod sys;

@@ -1,0 +1,155 @@
+//! The pinned maps as the planner's data plane.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+};
+
+use aya::{
+    maps::{MapError, PerCpuValues},
+    sys::SyscallError,
+};
+use lb_common::{
+    abi::map,
+    backend::Backend,
+    interface::Interface,
+    name::Name,
+    ring::{CHUNK_SLOTS, RingChunk},
+    runtime::Runtime,
+    stat::ServiceStats,
+};
+use lb_model::op::{Capacity, DataPlane, Op, Tables};
+
+use super::pinned::{Pinned, PinnedError, named};
+
+/// The maps, for writing.
+pub struct Maps {
+    pinned: Pinned,
+    cpus: usize,
+}
+
+impl Maps {
+    /// The maps behind `pinned`; the epoch is started where it never was.
+    ///
+    /// # Errors
+    /// Where a map does not answer.
+    pub fn new(pinned: Pinned) -> Result<Self, PinnedError> {
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(_, source)| named(map::SERVICE_STATS)(MapError::IoError(source)))?;
+        let mut maps = Self { pinned, cpus };
+        if maps.pinned.epoch()? == 0 {
+            maps.raise_epoch()?;
+        }
+        Ok(maps)
+    }
+
+    /// For reading.
+    pub fn pinned(&self) -> &Pinned {
+        &self.pinned
+    }
+
+    /// Makes every flow check its endpoint and its next hop once.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn raise_epoch(&mut self) -> Result<(), PinnedError> {
+        let epoch = match self.pinned.epoch()?.wrapping_add(1) {
+            0 => 1,
+            epoch => epoch,
+        };
+        self.pinned.runtime.set(0, Runtime { epoch, _pad: 0 }, 0).map_err(named(map::RUNTIME))
+    }
+
+    /// Makes the `interfaces` map hold exactly `wanted`; true where it held something else.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn set_interfaces(&mut self, wanted: &BTreeMap<u32, Interface>) -> Result<bool, PinnedError> {
+        let found = self.pinned.interfaces()?;
+        for index in found.keys().filter(|index| !wanted.contains_key(index)) {
+            removed(self.pinned.interfaces.remove(index)).map_err(named(map::INTERFACES))?;
+        }
+        for (index, interface) in
+            wanted.iter().filter(|(index, interface)| found.get(index) != Some(interface))
+        {
+            self.pinned.interfaces.insert(index, interface, 0).map_err(named(map::INTERFACES))?;
+        }
+        Ok(found != *wanted)
+    }
+
+    fn set_backend(&mut self, index: u32, backend: Backend) -> Result<(), PinnedError> {
+        self.pinned.backends.set(index, backend, 0).map_err(named(map::BACKENDS))
+    }
+
+    fn set_ring(&mut self, first: u32, slots: &[u32]) -> Result<(), PinnedError> {
+        for (chunk, part) in (first..).zip(slots.chunks(CHUNK_SLOTS)) {
+            let mut value = RingChunk::default();
+            value.slots[..part.len()].copy_from_slice(part);
+            self.pinned.rings.set(chunk, value, 0).map_err(named(map::RINGS))?;
+        }
+        Ok(())
+    }
+
+    fn remove_name(&mut self, id: u32) -> Result<(), PinnedError> {
+        let zero = PerCpuValues::try_from(vec![ServiceStats::default(); self.cpus])
+            .map_err(|source| named(map::SERVICE_STATS)(MapError::IoError(source)))?;
+        self.pinned.service_stats.set(id, zero, 0).map_err(named(map::SERVICE_STATS))?;
+        removed(self.pinned.names.remove(&id)).map_err(named(map::NAMES))
+    }
+}
+
+impl DataPlane for Maps {
+    type Error = PinnedError;
+
+    fn dump(&mut self) -> Result<Tables, PinnedError> {
+        let services = self.pinned.services()?;
+        let mut rings = BTreeMap::new();
+        for service in services.values().filter(|service| service.ring_size > 0) {
+            if let Entry::Vacant(ring) = rings.entry(service.ring) {
+                ring.insert(self.pinned.ring(service)?);
+            }
+        }
+        Ok(Tables { services, backends: self.pinned.backends()?, rings, names: self.pinned.names()? })
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), PinnedError> {
+        match op {
+            Op::SetBackend { index, backend } => self.set_backend(*index, *backend),
+            Op::SetRing { chunk, slots } => self.set_ring(*chunk, slots),
+            Op::SetName { id, name } => {
+                self.pinned.names.insert(id, Name::new(name), 0).map_err(named(map::NAMES))
+            }
+            Op::SetService { key, service } => {
+                self.pinned.services.insert(key, service, 0).map_err(named(map::SERVICES))
+            }
+            Op::RemoveService { key } => {
+                removed(self.pinned.services.remove(key)).map_err(named(map::SERVICES))
+            }
+            Op::RemoveName { id } => self.remove_name(*id),
+            Op::RemoveBackend { index, generation } => {
+                self.set_backend(*index, Backend { generation: *generation, ..Backend::default() })
+            }
+            Op::RaiseEpoch => self.raise_epoch(),
+        }
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            services: self.pinned.max_entries(map::SERVICES),
+            chunks: self.pinned.max_entries(map::RINGS),
+            backends: self.pinned.max_entries(map::BACKENDS),
+        }
+    }
+}
+
+/// What is gone already need not be removed.
+fn removed(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::SyscallError(SyscallError { io_error, .. }))
+            if io_error.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
