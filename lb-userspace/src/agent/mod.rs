@@ -1,1 +1,21 @@
-//! The agent: keeps the maps equal to what Kubernetes says, and the programs attached.
+//! `sluice agent`: keeps this node's programs attached and its maps in step with the cluster.
+//!
+//! ```text
+//! sources ─ Snapshot ─┐
+//!                     ├─► run ─► reconcile ─ desired, plan ─► maps
+//! netlink ─ Change ───┘     └──► network ─ programs on devices, neighbours
+//! ```
+
+mod admin;
+mod error;
+mod lock;
+mod logging;
+mod metrics;
+mod network;
+pub mod options;
+mod preflight;
+mod readiness;
+mod reconcile;
+mod run;
+
+pub use self::{error::AgentError, lock::Lock, options::Options, run::main};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::Format;
-use crate::dataplane::pin::DEFAULT_DIR;
+use crate::{agent::Options, dataplane::pin::DEFAULT_DIR};
 
 /// Sluice: a load balancer in XDP for Kubernetes' north-south traffic.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ pub(crate) struct Sluice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Keep this node's programs attached and its maps in step with the cluster.
+    Agent(Box<Options>),
     /// Show what the data plane of this node holds.
     Get(GetArgs),
     /// Print the version.

@@ -20,6 +20,7 @@ use clap::Parser as _;
 
 use self::args::{Command, Sluice};
 pub use self::error::CliError;
+use crate::{agent, dataplane::pin::PinDir};
 
 /// Runs the command line of this process.
 ///
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
 fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
     let bpf_dir = &sluice.bpf_dir;
     match &sluice.command {
+        Command::Agent(options) => Ok(agent::main(&PinDir::new(bpf_dir), options)),
         Command::Get(args) => get::run(bpf_dir, args, out),
         Command::Version => {
             writeln!(out, "sluice {}", env!("CARGO_PKG_VERSION"))?;

@@ -33,6 +33,8 @@ pub struct Device {
     pub ethernet: bool,
     /// Holds addresses that a proxy answers for (`kube-ipvs0`), not the host.
     pub dummy: bool,
+    /// MAC address; zeros where it has none.
+    pub mac: [u8; 6],
     /// IPv4 addresses, the one that the kernel prefers as source first.
     pub addresses: Vec<Ipv4Addr>,
     /// A default route leads through it.
@@ -114,7 +116,7 @@ impl Selection {
         let entry = |device: &Device, flags| {
             let address_be =
                 device.addresses.first().map_or(0, |address| u32::from_ne_bytes(address.octets()));
-            (device.index, Interface { address_be, flags })
+            (device.index, Interface { address_be, flags, mac: device.mac, _pad: [0; 2] })
         };
         let uplinks = self.uplinks.values().map(|device| {
             let xdp = matches!(attached.get(&device.index), Some(Attached::Native | Attached::Generic));

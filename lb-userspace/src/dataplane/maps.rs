@@ -106,7 +106,7 @@ impl DataPlane for Maps {
         let mut rings = BTreeMap::new();
         for service in services.values().filter(|service| service.ring_size > 0) {
             if let Entry::Vacant(ring) = rings.entry(service.ring) {
-                ring.insert(self.pinned.ring(service)?);
+                ring.insert(self.pinned.ring(service)?.into());
             }
         }
         Ok(Tables { services, backends: self.pinned.backends()?, rings, names: self.pinned.names()? })

@@ -202,6 +202,9 @@ fn device(link: &LinkMessage) -> Device {
                 device.dummy = matches!(kind, Some(InfoKind::Dummy));
                 device.overlay = kind.is_some_and(|kind| is_overlay(kind, device.ethernet));
             }
+            LinkAttribute::Address(mac) if device.ethernet => {
+                device.mac = mac.as_slice().try_into().unwrap_or_default();
+            }
             LinkAttribute::Xdp(attributes) => device.xdp = xdp(attributes),
             _ => {}
         }

@@ -150,6 +150,19 @@ impl Pinned {
         self.flows.iter().take(most).map(|entry| entry.map_err(named(map::FLOWS)))
     }
 
+    /// How many halves there are, give or take those that come and go meanwhile.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn flow_count(&self) -> Result<usize, PinnedError> {
+        let most = self.max_entries(map::FLOWS) as usize;
+        self.flows
+            .keys()
+            .take(most)
+            .try_fold(0, |count, key| key.map(|_| count + 1))
+            .map_err(named(map::FLOWS))
+    }
+
     /// The half under one tuple.
     ///
     /// # Errors

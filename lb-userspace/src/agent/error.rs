@@ -1,0 +1,108 @@
+//! Why the agent ends, and the exit codes that tell it.
+
+use std::{io, net::SocketAddr, process::ExitCode};
+
+use crate::{
+    dataplane::{
+        attach::AttachError, device::DeviceError, loader::LoadError, netlink::NetlinkError, pin::PinError,
+        pinned::PinnedError,
+    },
+    sources,
+};
+
+/// The exit codes, for `--help`.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  ended on SIGTERM or SIGINT; forwarding goes on
+  1  any failure that has no code of its own
+  2  wrong flags
+  3  a capability is missing
+  4  the kernel is too old
+  5  a device of --interface does not exist or cannot be an uplink
+  6  an uplink runs somebody else's XDP program
+  7  another agent uses the same --bpf-dir";
+
+/// Why the agent ended, or could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Not privileged enough.
+    #[error(
+        "missing {}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the container's \
+         securityContext", .missing.join(", ")
+    )]
+    Capability {
+        /// Names of the missing capabilities.
+        missing: Vec<&'static str>,
+    },
+    /// An old kernel.
+    #[error("this kernel is Linux {found}; Sluice needs {} or later", super::preflight::OLDEST)]
+    Kernel {
+        /// The running kernel's release.
+        found: String,
+    },
+    /// Two agents on one directory.
+    #[error("another agent uses {dir}: stop it, or give this one its own --bpf-dir")]
+    Locked {
+        /// The directory.
+        dir: String,
+    },
+    /// The lock cannot be had for another reason.
+    #[error("locking {dir}: {source}")]
+    Lock {
+        /// The directory.
+        dir: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No runtime, no signals, no host name.
+    #[error("{what}: {source}")]
+    System {
+        /// What failed.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The admin address is taken or not ours.
+    #[error("cannot answer on {address}: {source}; choose another --admin address, or none")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A device that was asked for.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A program cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The programs cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A map does not answer.
+    #[error(transparent)]
+    Pinned(#[from] PinnedError),
+    /// The pin directory.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// Netlink does not answer.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The source cannot start.
+    #[error(transparent)]
+    Source(#[from] sources::Error),
+}
+
+impl AgentError {
+    /// The exit code, see [`EXIT_CODES`].
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Capability { .. } | Self::Load(LoadError::Denied) => 3,
+            Self::Kernel { .. } | Self::Attach(AttachError::NoTcx { .. }) => 4,
+            Self::Device(_) => 5,
+            Self::Attach(AttachError::Foreign { .. }) => 6,
+            Self::Locked { .. } => 7,
+            _ => 1,
+        })
+    }
+}

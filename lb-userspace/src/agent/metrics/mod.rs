@@ -1,0 +1,173 @@
+//! What /metrics tells.
+
+mod kernel;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use lb_common::abi::map;
+use lb_model::op::{Capacity, Tables};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use self::kernel::KernelCounters;
+use crate::{
+    dataplane::{attach::Attached, pinned::Pinned},
+    sources::Status,
+};
+
+type Labels = Vec<(&'static str, String)>;
+type Gauges = Family<Labels, Gauge>;
+
+/// Buckets of the sync duration, in seconds: a small change takes a millisecond, ten thousand Services some seconds.
+const SYNC_BUCKETS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+
+/// The agent's metrics.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    sync_duration: Histogram,
+    sync_errors: Counter,
+    last_sync: Gauge,
+    refused: Gauge,
+    entries: Gauges,
+    modes: Gauges,
+    connected: Gauges,
+    source_errors: Gauges,
+}
+
+impl Metrics {
+    /// Metrics of this agent, those of the kernel's counters among them, which are read at each scrape.
+    pub(super) fn new(pinned: Arc<Pinned>, capacity: Capacity) -> Self {
+        let mut registry = Registry::with_prefix("sluice");
+        let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        registry.register("build", "Which release this is", Info::new(build));
+        let capacities = Gauges::default();
+        let flows = pinned.max_entries(map::FLOWS);
+        for (name, entries) in [
+            (map::SERVICES, capacity.services),
+            (map::RINGS, capacity.chunks),
+            (map::BACKENDS, capacity.backends),
+            (map::FLOWS, flows),
+        ] {
+            capacities.get_or_create(&labels("map", name)).set(entries.into());
+        }
+        registry.register("map_capacity", "Entries that a map holds at most", capacities);
+        registry.register_collector(Box::new(KernelCounters::new(pinned)));
+        let metrics = Self {
+            sync_duration: Histogram::new(SYNC_BUCKETS),
+            sync_errors: Counter::default(),
+            last_sync: Gauge::default(),
+            refused: Gauge::default(),
+            entries: Gauges::default(),
+            modes: Gauges::default(),
+            connected: Gauges::default(),
+            source_errors: Gauges::default(),
+            registry,
+        };
+        metrics.register()
+    }
+
+    fn register(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "sync_duration_seconds",
+            "How long it took to bring the maps in step with a snapshot",
+            self.sync_duration.clone(),
+        );
+        registry.register("sync_errors", "Attempts to do so that failed", self.sync_errors.clone());
+        registry.register(
+            "last_sync_timestamp_seconds",
+            "When the maps were last in step, in seconds since the epoch",
+            self.last_sync.clone(),
+        );
+        registry.register("refused_objects", "What is asked for and not served", self.refused.clone());
+        registry.register("map_entries", "Entries that a map holds", self.entries.clone());
+        registry.register(
+            "interface_mode",
+            "1 for the mode in which an uplink meets packets",
+            self.modes.clone(),
+        );
+        registry.register(
+            "source_connected",
+            "1 where changes arrive as they happen",
+            self.connected.clone(),
+        );
+        registry.register(
+            "source_errors",
+            "Failures of a source's stream so far",
+            self.source_errors.clone(),
+        );
+        self
+    }
+
+    /// Notes an attempt that went through.
+    pub(super) fn synced(&self, took: Duration, refused: usize, tables: &Tables) {
+        self.sync_duration.observe(took.as_secs_f64());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.last_sync.set(now.as_secs().cast_signed());
+        self.refused.set(count(refused));
+        let chunks = tables.services.values().map(|service| (service.ring, service.ring_size));
+        let chunks: BTreeMap<_, _> = chunks.collect();
+        let chunks: u32 = chunks.values().map(|size| lb_common::ring::chunks(*size)).sum();
+        self.entries(map::SERVICES, tables.services.len());
+        self.entries(map::RINGS, chunks as usize);
+        self.entries(
+            map::BACKENDS,
+            tables.backends.values().filter(|backend| backend.address_be != 0).count(),
+        );
+    }
+
+    /// Notes an attempt that failed.
+    pub(super) fn failed(&self) {
+        self.sync_errors.inc();
+    }
+
+    /// Notes how full a map is.
+    pub(super) fn entries(&self, name: &str, entries: usize) {
+        self.entries.get_or_create(&labels("map", name)).set(count(entries));
+    }
+
+    /// Notes where uplinks meet packets.
+    pub(super) fn modes(&self, modes: &BTreeMap<String, Attached>) {
+        self.modes.clear();
+        for (device, mode) in modes {
+            let labels = vec![("interface", device.clone()), ("mode", mode.as_str().to_owned())];
+            self.modes.get_or_create(&labels).set(1);
+        }
+    }
+
+    /// Notes how the source is doing.
+    pub(super) fn source(&self, status: &Status) {
+        for (stream, state) in &status.streams {
+            let labels = labels("stream", stream);
+            self.connected.get_or_create(&labels).set(state.connected.into());
+            self.source_errors.get_or_create(&labels).set(state.errors.cast_signed());
+        }
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// Where a map does not answer.
+    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn labels(name: &'static str, value: &str) -> Labels {
+    vec![(name, value.to_owned())]
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

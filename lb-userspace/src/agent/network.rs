@@ -1,0 +1,146 @@
+//! The node's devices: programs on them, what the kernel programs know of them, and the neighbours behind them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use super::AgentError;
+use crate::dataplane::{
+    attach::{AttachError, Attached, Attacher},
+    device::{Device, DeviceError, Selection},
+    maps::Maps,
+    neighbour::Neighbours,
+    netlink::{Change, Netlink, NetlinkError},
+};
+
+/// Keeps programs on the devices that should have them.
+pub(super) struct Network {
+    netlink: Netlink,
+    attacher: Attacher,
+    neighbours: Neighbours,
+    wanted: BTreeSet<String>,
+    devices: Vec<Device>,
+    selection: Selection,
+    attached: BTreeMap<u32, Attached>,
+    /// What was last said to be wrong, so that it is said once.
+    complaints: BTreeSet<String>,
+}
+
+/// What went wrong with one device, or the choice of devices.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Choosing.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Attaching.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+}
+
+impl From<Trouble> for AgentError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Device(error) => error.into(),
+            Trouble::Attach(error) => error.into(),
+        }
+    }
+}
+
+impl Network {
+    /// A network without programs so far; `wanted` are the devices of `--interface`.
+    pub(super) fn new(netlink: Netlink, attacher: Attacher, wanted: BTreeSet<String>) -> Self {
+        Self {
+            netlink,
+            attacher,
+            neighbours: Neighbours::default(),
+            wanted,
+            devices: Vec::new(),
+            selection: Selection::default(),
+            attached: BTreeMap::new(),
+            complaints: BTreeSet::new(),
+        }
+    }
+
+    /// Reads the devices anew and brings programs and the `interfaces` map in step. `node_addresses` are those of the
+    /// Node object. What could not be done is in the answer; all the rest was.
+    ///
+    /// # Errors
+    /// Where the kernel or the map does not answer.
+    pub(super) async fn refresh(
+        &mut self,
+        node_addresses: &[Ipv4Addr],
+        maps: &mut Maps,
+    ) -> Result<Vec<Trouble>, AgentError> {
+        self.devices = self.netlink.devices().await?;
+        match Selection::choose(&self.devices, &self.wanted, node_addresses) {
+            Ok(selection) => self.selection = selection,
+            Err(error) => return Ok(vec![error.into()]),
+        }
+        let (attached, errors) = self.attacher.attach(&self.selection);
+        for device in self.selection.uplinks.values() {
+            if let Some(mode) =
+                attached.get(&device.index).filter(|mode| self.attached.get(&device.index) != Some(mode))
+            {
+                tracing::info!(device = device.name, mode = mode.as_str(), "attached");
+            }
+        }
+        self.attached = attached;
+        if maps.set_interfaces(&self.selection.interfaces(&self.attached))? {
+            maps.raise_epoch()?;
+        }
+        Ok(errors.into_iter().map(Trouble::from).collect())
+    }
+
+    /// Logs what is wrong, once for each.
+    pub(super) fn complain(&mut self, troubles: &[Trouble]) {
+        let complaints: BTreeSet<_> = troubles.iter().map(ToString::to_string).collect();
+        for complaint in complaints.difference(&self.complaints) {
+            tracing::error!("{complaint}");
+        }
+        self.complaints = complaints;
+    }
+
+    /// True where every uplink has its programs, and there is one.
+    pub(super) fn is_attached(&self) -> bool {
+        !self.selection.uplinks.is_empty() && self.attached.len() == self.selection.uplinks.len()
+    }
+
+    /// Names and modes of the uplinks with programs.
+    pub(super) fn modes(&self) -> BTreeMap<String, Attached> {
+        let uplinks = self.selection.uplinks.values();
+        uplinks.filter_map(|device| Some((device.name.clone(), *self.attached.get(&device.index)?))).collect()
+    }
+
+    /// The host's own addresses.
+    pub(super) fn addresses(&self) -> Vec<Ipv4Addr> {
+        let owned = self.devices.iter().filter(|device| !device.dummy);
+        owned.flat_map(|device| device.addresses.iter().copied()).collect()
+    }
+
+    /// The first address of each uplink.
+    pub(super) fn primary_addresses(&self) -> Vec<Ipv4Addr> {
+        self.selection.uplinks.values().filter_map(|device| device.addresses.first().copied()).collect()
+    }
+
+    /// Keeps the way to `endpoints` and to the gateways warm, as far as it leads over uplinks.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub(super) async fn keep_warm(&mut self, endpoints: &BTreeSet<Ipv4Addr>) -> Result<(), NetlinkError> {
+        let mut hops: BTreeSet<_> = self.netlink.gateways().await?.into_iter().collect();
+        for address in endpoints {
+            hops.extend(self.netlink.next_hop(*address).await);
+        }
+        hops.retain(|hop| self.selection.uplinks.values().any(|device| device.index == hop.ifindex));
+        self.neighbours.manage(&self.netlink, &hops).await
+    }
+
+    /// True where flows must look at their next hop again.
+    pub(super) fn moves_flows(&mut self, change: Change) -> bool {
+        match change {
+            Change::Devices | Change::Routes => true,
+            Change::Neighbour { ifindex, address, mac } => self.neighbours.moved(ifindex, address, mac),
+        }
+    }
+}
