@@ -5,6 +5,7 @@
 )]
 
 pub mod agent;
+pub mod api_server;
 pub mod bench;
 pub mod cluster;
 pub mod eviction;

@@ -1,5 +1,6 @@
 //! A folder of manifests, followed live: every change takes effect, and nothing that is broken takes anything else
 //! with it.
+#![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use std::{
     fs,

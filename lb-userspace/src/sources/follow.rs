@@ -4,7 +4,11 @@
 //! burst are read once. File systems that send no events (network mounts, links to files elsewhere) are covered by a
 //! slow rescan.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lb_model::object::Snapshot;
 use notify::{
@@ -19,7 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Error, Stream, manifest::Folder, publish::Publisher};
+use super::{
+    Error,
+    manifest::Folder,
+    publish::{Publisher, Reporter},
+};
 
 /// A burst is over when this long nothing changed …
 const QUIET: Duration = Duration::from_millis(50);
@@ -29,8 +37,6 @@ const BURST: Duration = Duration::from_millis(500);
 const RESCAN: Duration = Duration::from_secs(10);
 /// How often a folder that cannot be read is tried.
 const RETRY: Duration = Duration::from_secs(1);
-/// Name of the stream in the status.
-const STREAM: &str = "manifests";
 
 /// Reads the folder, publishes what it holds and goes on following it.
 pub(super) fn start(
@@ -45,14 +51,16 @@ pub(super) fn start(
         folder.scan().map_err(|source| Error::Folder { path: folder.path().to_owned(), source })?;
     info!(folder = %folder.path().display(), "following manifests");
     publisher.publish(snapshot);
-    publisher.note(STREAM, Stream::note_event);
-    let follower = Follower { publisher, changes, watcher };
+    let reporter = publisher.reporter("manifests");
+    reporter.connected();
+    reporter.event();
+    let follower = Follower { publisher, reporter, changes, watcher };
     Ok(task::spawn(async move {
         stop.run_until_cancelled_owned(follower.run(folder)).await;
     }))
 }
 
-fn watch(path: &PathBuf) -> Result<(mpsc::Receiver<()>, RecommendedWatcher), Error> {
+fn watch(path: &Path) -> Result<(mpsc::Receiver<()>, RecommendedWatcher), Error> {
     // One pending change says as much as many.
     let (sender, changes) = mpsc::channel(1);
     let on_event = move |event: notify::Result<Event>| {
@@ -62,11 +70,11 @@ fn watch(path: &PathBuf) -> Result<(mpsc::Receiver<()>, RecommendedWatcher), Err
         // A full channel has a scan coming already; a closed one belongs to a source that has ended.
         let _ = sender.try_send(());
     };
-    let failed = |source| Error::Watch { path: path.clone(), source };
+    let failed = |source| Error::Watch { path: path.to_owned(), source };
     let mut watcher = notify::recommended_watcher(on_event).map_err(failed)?;
     watcher.watch(path, RecursiveMode::NonRecursive).map_err(|error| match error.kind {
         notify::ErrorKind::PathNotFound => {
-            Error::Folder { path: path.clone(), source: io::Error::from(io::ErrorKind::NotFound) }
+            Error::Folder { path: path.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) }
         }
         _ => failed(error),
     })?;
@@ -87,6 +95,7 @@ fn is_change(event: &Event) -> bool {
 
 struct Follower {
     publisher: Publisher,
+    reporter: Reporter,
     changes: mpsc::Receiver<()>,
     watcher: RecommendedWatcher,
 }
@@ -117,12 +126,13 @@ impl Follower {
         match result {
             Ok(snapshot) => {
                 self.publisher.publish(snapshot);
-                self.publisher.note(STREAM, Stream::note_event);
+                self.reporter.connected();
+                self.reporter.event();
                 RESCAN
             }
             Err(error) => {
                 warn!("cannot read the manifest folder: {error}; what was read before stays served");
-                self.publisher.note(STREAM, |stream| stream.note_error(error.to_string()));
+                self.reporter.error(error.to_string());
                 RETRY
             }
         }

@@ -10,6 +10,7 @@
 
 mod error;
 mod follow;
+mod kube;
 pub mod manifest;
 mod publish;
 mod status;
@@ -31,6 +32,11 @@ pub use self::{
 pub enum Source {
     /// A folder of manifests, followed live.
     Manifests(PathBuf),
+    /// A Kubernetes API server.
+    Kubernetes {
+        /// How to reach it; the cluster that this pod runs in where there is none.
+        kubeconfig: Option<PathBuf>,
+    },
 }
 
 /// What a source publishes.
@@ -53,6 +59,10 @@ impl Source {
         let (publisher, snapshots, status) = publish::channel();
         let task = match self {
             Self::Manifests(path) => follow::start(path, publisher, stop)?,
+            Self::Kubernetes { kubeconfig } => {
+                let client = kube::connect(kubeconfig.as_deref()).await?;
+                kube::start(&client, publisher, stop)
+            }
         };
         Ok(Feed { snapshots, status, task })
     }

@@ -1,6 +1,6 @@
 //! The sending end of a [`Feed`](super::Feed).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use lb_model::object::{Refusal, Snapshot};
 use tokio::sync::watch;
@@ -43,8 +43,42 @@ impl Publisher {
         });
     }
 
-    /// Changes the status of one stream.
-    pub(super) fn note(&self, stream: &'static str, change: impl FnOnce(&mut Stream)) {
-        self.status.send_modify(|status| change(status.streams.entry(stream).or_default()));
+    /// Reports how one stream is doing.
+    pub(super) fn reporter(&self, stream: &'static str) -> Reporter {
+        let reporter = Reporter { status: self.status.clone(), stream };
+        reporter.change(|_| ());
+        reporter
+    }
+}
+
+/// Reports how one stream is doing.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    status: watch::Sender<Status>,
+    stream: &'static str,
+}
+
+impl Reporter {
+    /// Changes arrive from now on.
+    pub(super) fn connected(&self) {
+        self.change(|stream| stream.connected = true);
+    }
+
+    /// Something arrived.
+    pub(super) fn event(&self) {
+        self.change(|stream| stream.last_event = Some(SystemTime::now()));
+    }
+
+    /// Something failed, and nothing arrives for the time being.
+    pub(super) fn error(&self, error: String) {
+        self.change(|stream| {
+            stream.connected = false;
+            stream.errors += 1;
+            stream.last_error = Some(error);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Stream)) {
+        self.status.send_modify(|status| change(status.streams.entry(self.stream).or_default()));
     }
 }

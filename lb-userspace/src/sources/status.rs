@@ -28,18 +28,3 @@ pub struct Stream {
     /// The last failure.
     pub last_error: Option<String>,
 }
-
-impl Stream {
-    /// Notes that something arrived.
-    pub(super) fn note_event(&mut self) {
-        self.connected = true;
-        self.last_event = Some(SystemTime::now());
-    }
-
-    /// Notes a failure after which nothing arrives for the time being.
-    pub(super) fn note_error(&mut self, error: String) {
-        self.connected = false;
-        self.errors += 1;
-        self.last_error = Some(error);
-    }
-}

@@ -1,0 +1,93 @@
+//! Watches Services, EndpointSlices and Nodes at a Kubernetes API server.
+//!
+//! ```text
+//! stream (one a kind): list, then watch, again and again ── Change ──▶ sets ── bursts as one ──▶ Snapshot
+//! ```
+//!
+//! Requests go through kube's client; list and watch are driven here and not by kube's `watcher`, which asks for an
+//! expired version for ever when the server answers 410 to the request itself, passes over events that it cannot
+//! decode, and reconnects without pause to a server that ends every watch at once (kube-runtime 4.2, `watcher.rs`).
+
+mod change;
+mod sets;
+mod stream;
+mod wire;
+
+use std::{path::Path, time::Duration};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::{
+    sync::mpsc,
+    task::{self, JoinHandle, JoinSet},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use self::{change::Change, sets::Sets, stream::KindStream};
+use super::{Error, publish::Publisher, translate::Kind};
+
+/// A burst is over when this long nothing changed …
+const QUIET: Duration = Duration::from_millis(10);
+/// … or when it has lasted this long.
+const BURST: Duration = Duration::from_millis(100);
+/// A connection that brings nothing for this long is dead: the server sends a bookmark every minute
+/// (`bookmarkFrequency` in apiserver `cacher.go`).
+const SILENCE: Duration = Duration::from_secs(120);
+const CONNECT: Duration = Duration::from_secs(10);
+/// Changes on their way from the streams to the sets.
+const PENDING_CHANGES: usize = 1024;
+
+/// A client for the API server of a kubeconfig, else for the cluster that this pod runs in.
+pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+    let mut config = match kubeconfig {
+        Some(path) => from_file(path).await?,
+        None => Config::incluster().map_err(Error::NotInCluster)?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // The streams retry by themselves, and say so; kube would for minutes and silently.
+    config.default_retry = false;
+    info!(server = %config.cluster_url, "watching the Kubernetes API");
+    Client::try_from(config).map_err(Error::Client)
+}
+
+async fn from_file(path: &Path) -> Result<Config, Error> {
+    let failed = |source| Error::Kubeconfig { path: path.to_owned(), source };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+}
+
+/// Starts the streams and publishes what they bring.
+pub(super) fn start(client: &Client, publisher: Publisher, stop: CancellationToken) -> JoinHandle<()> {
+    let (sender, changes) = mpsc::channel(PENDING_CHANGES);
+    let mut streams = JoinSet::new();
+    for kind in Kind::ALL {
+        streams.spawn(
+            KindStream::new(kind, client.clone(), publisher.reporter(kind.as_str()), sender.clone()).run(),
+        );
+    }
+    task::spawn(async move {
+        // Dropped with this task, and the streams with it.
+        let _streams = streams;
+        stop.run_until_cancelled_owned(merge(changes, publisher)).await;
+    })
+}
+
+/// Puts changes into the sets and publishes them, a burst as one snapshot.
+async fn merge(mut changes: mpsc::Receiver<Change>, mut publisher: Publisher) {
+    let mut sets = Sets::default();
+    while let Some(change) = changes.recv().await {
+        sets.take(change);
+        let end = Instant::now() + BURST;
+        while let Ok(Ok(Some(change))) = timeout_at(end, timeout(QUIET, changes.recv())).await {
+            sets.take(change);
+        }
+        if let Some(snapshot) = sets.snapshot() {
+            publisher.publish(snapshot);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One kind's changes: a list, then watches from its version on, then a list again when the version has expired.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures::{AsyncBufReadExt, pin_mut};
+use kube::{
+    Client,
+    api::{ListParams, Request, WatchParams},
+    core::Status,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tracing::{debug, warn};
+
+use super::{
+    change::Change,
+    wire::{Event, Page, Undecodable},
+};
+use crate::sources::{
+    publish::Reporter,
+    translate::{self, Kind, Translation},
+};
+
+/// Objects a page, as client-go's pager has it.
+const PAGE: u32 = 500;
+/// The server ends a watch after this many seconds, so that clients spread over its replicas again.
+const WATCH_SECONDS: u32 = 290;
+/// A watch that ended sooner without a word counts as failed (client-go `reflector.go`, "very short watch").
+const SHORT_WATCH: Duration = Duration::from_secs(1);
+/// After this many failures in a row the version itself is in doubt.
+const FAILURES_BEFORE_LIST: u32 = 3;
+/// The longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Why the stream has to pause or start over.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{} ({})", .0.message, .0.code)]
+    Status(Box<Status>),
+    #[error("{0}")]
+    Request(#[source] kube::Error),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("an answer that is not a list: {0}")]
+    Page(#[from] serde_json::Error),
+    #[error("a list without metadata.resourceVersion")]
+    NoVersion,
+    #[error("an event was lost: {0}")]
+    Lost(#[from] Undecodable),
+    #[error("the server ends every watch at once")]
+    ShortWatch,
+    #[error("the source has ended")]
+    Ended,
+}
+
+impl Failure {
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The version is too old for the server (410, `Expired` or `Gone`), or an event between it and now is lost.
+    fn needs_list(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 410) || matches!(self, Self::Lost(_))
+    }
+
+    /// `Retry-After`, which the API repeats in the body.
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()).min(LONGEST_WAIT))
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Status(status),
+            other => Self::Request(other),
+        }
+    }
+}
+
+/// Follows one kind.
+pub(super) struct KindStream {
+    kind: Kind,
+    client: Client,
+    request: Request,
+    reporter: Reporter,
+    changes: mpsc::Sender<Change>,
+    backoff: ExponentialBackoff,
+}
+
+impl KindStream {
+    pub(super) fn new(kind: Kind, client: Client, reporter: Reporter, changes: mpsc::Sender<Change>) -> Self {
+        let request = Request::new(match kind {
+            Kind::Service => "/api/v1/services",
+            Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
+            Kind::Node => "/api/v1/nodes",
+        });
+        Self { kind, client, request, reporter, changes, backoff: backoff() }
+    }
+
+    /// Runs until the sets are gone.
+    pub(super) async fn run(mut self) {
+        while !self.changes.is_closed() {
+            match self.list().await {
+                Ok(version) => self.follow(version).await,
+                Err(failure) => self.pause("list", &failure).await,
+            }
+        }
+    }
+
+    /// All objects, page by page. Nothing of it counts before the last page has arrived.
+    async fn list(&mut self) -> Result<String, Failure> {
+        let mut listed: Vec<Translation> = Vec::new();
+        let mut params =
+            ListParams { label_selector: selector(self.kind), ..ListParams::default() }.limit(PAGE);
+        loop {
+            let request = self.request.list(&params).map_err(kube::Error::BuildRequest)?;
+            let page: Page = serde_json::from_str(&self.client.request_text(request).await?)?;
+            listed.extend(page.items.iter().flatten().map(|object| translate::translate(self.kind, object)));
+            if page.metadata.continue_token.is_empty() {
+                let version = Some(page.metadata.resource_version).filter(|version| !version.is_empty());
+                let version = version.ok_or(Failure::NoVersion)?;
+                debug!(kind = self.kind.as_str(), objects = listed.len(), version, "listed");
+                self.send(Change::Listed(self.kind, listed)).await?;
+                return Ok(version);
+            }
+            params.continue_token = Some(page.metadata.continue_token);
+        }
+    }
+
+    /// Watches from `version` on, for as long as the server knows the way from there.
+    async fn follow(&mut self, mut version: String) {
+        let mut failures = 0;
+        loop {
+            let (started, before) = (Instant::now(), version.clone());
+            let result = self.watch(&mut version).await;
+            if version != before {
+                failures = 0;
+            }
+            let failure = match result {
+                Err(failure) => failure,
+                Ok(()) if version == before && started.elapsed() < SHORT_WATCH => Failure::ShortWatch,
+                Ok(()) => continue,
+            };
+            failures += 1;
+            self.pause("watch", &failure).await;
+            if failure.needs_list() || failures >= FAILURES_BEFORE_LIST || self.changes.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// One watch, until the server ends it. `version` is where the next one starts.
+    async fn watch(&mut self, version: &mut String) -> Result<(), Failure> {
+        let params = WatchParams {
+            label_selector: selector(self.kind),
+            timeout: Some(WATCH_SECONDS),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let request = self.request.watch(&params, version).map_err(kube::Error::BuildRequest)?;
+        let stream = self.client.request_stream(request).await?;
+        self.reporter.connected();
+        pin_mut!(stream);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            stream.read_until(b'\n', &mut line).await?;
+            // No end of line: the connection has ended, perhaps within an event. The next watch brings it again.
+            if !line.ends_with(b"\n") {
+                return Ok(());
+            }
+            let event = Event::decode(&line)?;
+            let change = match event {
+                Event::Error(status) => return Err(Failure::Status(status)),
+                Event::Bookmark { version: reached } => {
+                    *version = reached;
+                    None
+                }
+                Event::Applied { object, version: reached } => {
+                    *version = reached;
+                    Some(Change::Applied(translate::translate(self.kind, &object)))
+                }
+                Event::Deleted { object, version: reached } => {
+                    *version = reached;
+                    Some(Change::Deleted(self.kind, translate::key_of(self.kind, &object)))
+                }
+            };
+            self.reporter.event();
+            self.backoff = backoff();
+            if let Some(change) = change {
+                self.send(change).await?;
+            }
+        }
+    }
+
+    async fn send(&mut self, change: Change) -> Result<(), Failure> {
+        self.reporter.event();
+        self.changes.send(change).await.map_err(|_| Failure::Ended)
+    }
+
+    /// Reports a failure and waits. What the sets hold stays served.
+    async fn pause(&mut self, what: &str, failure: &Failure) {
+        let message = format!("{what} of {}s failed: {failure}", self.kind.as_str());
+        warn!("{message}; what is known stays served");
+        self.reporter.error(message);
+        let wait = self.backoff.next().unwrap_or(LONGEST_WAIT);
+        sleep(failure.retry_after().map_or(wait, |asked| asked.max(wait))).await;
+    }
+}
+
+/// Pauses that double from failure to failure, spread so that the nodes of a cluster do not come back as one.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(30))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// As kube-proxy selects (`cmd/kube-proxy/app/server.go`): nothing that another proxy serves, nothing headless.
+fn selector(kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Service | Kind::EndpointSlice => {
+            Some("!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".to_owned())
+        }
+        Kind::Node => None,
+    }
+}

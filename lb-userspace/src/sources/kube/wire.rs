@@ -1,0 +1,81 @@
+//! Lists and watch events as they come over the wire.
+//!
+//! Objects stay raw JSON here, so that one that cannot be decoded is an object of its own and not the end of the list
+//! or the stream.
+
+use kube::core::Status;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    #[serde(default)]
+    pub(super) metadata: PageMetadata,
+    /// Go writes an empty list as null.
+    pub(super) items: Option<Vec<Value>>,
+}
+
+/// `ListMeta`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageMetadata {
+    #[serde(default)]
+    pub(super) resource_version: String,
+    #[serde(default, rename = "continue")]
+    pub(super) continue_token: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawEvent {
+    #[serde(rename = "type")]
+    event_type: String,
+    object: Value,
+}
+
+/// An event of a watch.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// `ADDED` or `MODIFIED`.
+    Applied { object: Value, version: String },
+    /// `DELETED`.
+    Deleted { object: Value, version: String },
+    /// `BOOKMARK`: nothing happened up to this version.
+    Bookmark { version: String },
+    /// `ERROR`: the server ends the watch.
+    Error(Box<Status>),
+}
+
+/// Why a line is no event.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undecodable {
+    /// Not JSON, or not of an event's shape.
+    #[error("not a watch event: {0}")]
+    Line(#[from] serde_json::Error),
+    /// An event of a type that this program does not know.
+    #[error("unknown event type {0:?}")]
+    Type(String),
+    /// An event that does not say which version it leads to.
+    #[error("an object without metadata.resourceVersion")]
+    Version,
+}
+
+impl Event {
+    /// Decodes a line of a watch.
+    pub(super) fn decode(line: &[u8]) -> Result<Self, Undecodable> {
+        let RawEvent { event_type, object } = serde_json::from_slice(line)?;
+        if event_type == "ERROR" {
+            return Ok(Self::Error(Box::new(serde_json::from_value(object)?)));
+        }
+        let version = match object["metadata"]["resourceVersion"].as_str() {
+            Some(version) if !version.is_empty() => version.to_owned(),
+            _ => return Err(Undecodable::Version),
+        };
+        match event_type.as_str() {
+            "ADDED" | "MODIFIED" => Ok(Self::Applied { object, version }),
+            "DELETED" => Ok(Self::Deleted { object, version }),
+            "BOOKMARK" => Ok(Self::Bookmark { version }),
+            _ => Err(Undecodable::Type(event_type)),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One request and its answer.
+
+use std::{collections::BTreeMap, convert::Infallible, io, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{Response, body::Incoming};
+use serde_json::{Value, json};
+
+use super::{
+    Shared, selector,
+    state::{Fault, Gone, Operation, Request, Resource, Rest},
+    watch_stream,
+};
+
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Answers a request; an error closes the connection.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    request: hyper::Request<Incoming>,
+) -> io::Result<Response<Body>> {
+    let query = parse(request.uri().query().unwrap_or_default());
+    let Some(resource) = Resource::at(request.uri().path()) else { return Ok(failure(404)) };
+    let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
+    let operation = if is_watch { Operation::Watch } else { Operation::List };
+    shared.requests.send_modify(|requests| {
+        requests.push(Request { resource, operation, query: query.clone() });
+    });
+    let fault = shared.state().next_fault(resource, operation);
+    match fault {
+        Some(Fault::Status(code)) => return Ok(failure(code)),
+        Some(Fault::Body(text)) => return Ok(respond(200, text)),
+        Some(Fault::Close) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Some(Fault::Hold(gate)) => gate.notified().await,
+        None => {}
+    }
+    if shared.state().down {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    Ok(match operation {
+        Operation::List => list(&shared, resource, &query),
+        Operation::Watch => watch(shared, resource, &query),
+    })
+}
+
+fn list(shared: &Shared, resource: Resource, query: &BTreeMap<String, String>) -> Response<Body> {
+    let mut state = shared.state();
+    let mut rest = match query.get("continue") {
+        Some(token) => match state.rests.remove(token) {
+            Some(rest) => rest,
+            None => return failure(410),
+        },
+        None => Rest {
+            version: state.version,
+            items: state
+                .objects
+                .iter()
+                .filter(|((of, _), object)| *of == resource && matches(object, query))
+                .map(|(_, object)| object.clone())
+                .collect(),
+        },
+    };
+    let limit = query.get("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+    let page: Vec<Value> = rest.items.drain(..limit.unwrap_or(usize::MAX).min(rest.items.len())).collect();
+    let mut metadata = json!({"resourceVersion": rest.version.to_string()});
+    if !rest.items.is_empty() {
+        let token = state.raise_version().to_string();
+        metadata["continue"] = json!(token);
+        state.rests.insert(token, rest);
+    }
+    let list = json!({
+        "apiVersion": resource.api_version(),
+        "kind": format!("{}List", resource.kind()),
+        "metadata": metadata,
+        "items": page,
+    });
+    respond(200, list.to_string())
+}
+
+fn watch(shared: Arc<Shared>, resource: Resource, query: &BTreeMap<String, String>) -> Response<Body> {
+    let from = query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
+    let (is_gone, gone) = {
+        let state = shared.state();
+        (from < state.oldest, state.gone)
+    };
+    match (is_gone, gone) {
+        (true, Gone::Http) => failure(410),
+        (true, Gone::Event) => {
+            let event = json!({"type": "ERROR", "object": status(410)});
+            respond(200, format!("{event}\n"))
+        }
+        (false, _) => respond_with(200, watch_stream::start(shared, resource, query.clone(), from)),
+    }
+}
+
+pub(super) fn matches(object: &Value, query: &BTreeMap<String, String>) -> bool {
+    selector::matches(object, query.get("labelSelector"), query.get("fieldSelector"))
+}
+
+/// A `Status` as the API server words it.
+pub(super) fn status(code: u16) -> Value {
+    let (reason, message) = match code {
+        403 => ("Forbidden", "User \"test\" cannot list this resource at the cluster scope"),
+        404 => ("NotFound", "the server could not find the requested resource"),
+        410 => ("Expired", "too old resource version"),
+        429 => ("TooManyRequests", "the server is busy, try again later"),
+        _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
+    };
+    let mut status = json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    });
+    if code == 429 {
+        status["details"] = json!({"retryAfterSeconds": 1});
+    }
+    status
+}
+
+fn failure(code: u16) -> Response<Body> {
+    respond(code, status(code).to_string())
+}
+
+fn respond(code: u16, text: String) -> Response<Body> {
+    respond_with(
+        code,
+        Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {}).boxed_unsync(),
+    )
+}
+
+fn respond_with(code: u16, body: Body) -> Response<Body> {
+    Response::builder()
+        .status(code)
+        .header("content-type", "application/json")
+        .body(body)
+        .expect("a status code and a constant header are valid")
+}
+
+/// Query parameters. The client encodes what it must (`application/x-www-form-urlencoded`).
+fn parse(query: &str) -> BTreeMap<String, String> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
