@@ -99,7 +99,10 @@ impl Lab {
             (devices.overlay, OVERLAY_ADDRESS, INTERFACE_OVERLAY),
         ];
         for (ifindex, address, flags) in known {
-            programs.set_interface(ifindex, Interface { address_be: be(address), flags, ..Interface::default() })?;
+            programs.set_interface(
+                ifindex,
+                Interface { address_be: be(address), flags, ..Interface::default() },
+            )?;
         }
         Ok(Self { programs, devices })
     }

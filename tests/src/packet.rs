@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use etherparse::{Ethernet2Header, IpNumber, Ipv4Header, Ipv4Options, SlicedPacket, TcpHeader, TransportSlice, UdpHeader};
+use etherparse::{
+    Ethernet2Header, IpNumber, Ipv4Header, Ipv4Options, SlicedPacket, TcpHeader, TransportSlice, UdpHeader,
+};
 
 /// The MAC addresses that built packets carry.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +65,8 @@ pub const SYN: Tcp = Tcp { syn: true, ack: false, fin: false, rst: false, sequen
 /// A SYN-ACK.
 pub const SYN_ACK: Tcp = Tcp { ack: true, acknowledgment: 1001, ..SYN };
 /// A segment in the middle of a connection.
-pub const ACK: Tcp = Tcp { syn: false, ack: true, fin: false, rst: false, sequence: 1001, acknowledgment: 5001 };
+pub const ACK: Tcp =
+    Tcp { syn: false, ack: true, fin: false, rst: false, sequence: 1001, acknowledgment: 5001 };
 /// The end of a direction.
 pub const FIN: Tcp = Tcp { fin: true, ..ACK };
 /// A reset.

@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, process::ExitCode};
 
 use crate::{
     dataplane::{
-        attach::AttachError, device::DeviceError, loader::LoadError, netlink::NetlinkError, pin::PinError,
-        pinned::PinnedError,
+        attach::AttachError, cleanup::CleanupError, device::DeviceError, loader::LoadError, lock::LockError,
+        netlink::NetlinkError, pin::PinError, pinned::PinnedError,
     },
     sources,
 };
@@ -41,19 +41,11 @@ pub enum AgentError {
         found: String,
     },
     /// Two agents on one directory.
-    #[error("another agent uses {dir}: stop it, or give this one its own --bpf-dir")]
-    Locked {
-        /// The directory.
-        dir: String,
-    },
-    /// The lock cannot be had for another reason.
-    #[error("locking {dir}: {source}")]
-    Lock {
-        /// The directory.
-        dir: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What an agent of another layout left is in the way.
+    #[error(transparent)]
+    Cleanup(#[from] CleanupError),
     /// No runtime, no signals, no host name.
     #[error("{what}: {source}")]
     System {
@@ -101,7 +93,7 @@ impl AgentError {
             Self::Kernel { .. } | Self::Attach(AttachError::NoTcx { .. }) => 4,
             Self::Device(_) => 5,
             Self::Attach(AttachError::Foreign { .. }) => 6,
-            Self::Locked { .. } => 7,
+            Self::Lock(LockError::Held { .. }) => 7,
             _ => 1,
         })
     }

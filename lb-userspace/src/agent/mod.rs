@@ -8,7 +8,6 @@
 
 mod admin;
 mod error;
-mod lock;
 mod logging;
 mod metrics;
 mod network;
@@ -18,4 +17,4 @@ mod readiness;
 mod reconcile;
 mod run;
 
-pub use self::{error::AgentError, lock::Lock, options::Options, run::main};
+pub use self::{error::AgentError, options::Options, run::main};

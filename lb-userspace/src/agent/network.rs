@@ -10,7 +10,7 @@ use crate::dataplane::{
     attach::{AttachError, Attached, Attacher},
     device::{Device, DeviceError, Selection},
     maps::Maps,
-    neighbour::Neighbours,
+    neighbour::{self, Addresses},
     netlink::{Change, Netlink, NetlinkError},
 };
 
@@ -18,7 +18,7 @@ use crate::dataplane::{
 pub(super) struct Network {
     netlink: Netlink,
     attacher: Attacher,
-    neighbours: Neighbours,
+    macs: Addresses,
     wanted: BTreeSet<String>,
     devices: Vec<Device>,
     selection: Selection,
@@ -53,7 +53,7 @@ impl Network {
         Self {
             netlink,
             attacher,
-            neighbours: Neighbours::default(),
+            macs: Addresses::default(),
             wanted,
             devices: Vec::new(),
             selection: Selection::default(),
@@ -73,10 +73,12 @@ impl Network {
         maps: &mut Maps,
     ) -> Result<Vec<Trouble>, AgentError> {
         self.devices = self.netlink.devices().await?;
-        match Selection::choose(&self.devices, &self.wanted, node_addresses) {
-            Ok(selection) => self.selection = selection,
+        let selection = match Selection::choose(&self.devices, &self.wanted, node_addresses) {
+            Ok(selection) => selection,
             Err(error) => return Ok(vec![error.into()]),
-        }
+        };
+        let changed = self.selection != selection;
+        self.selection = selection;
         let (attached, errors) = self.attacher.attach(&self.selection);
         for device in self.selection.uplinks.values() {
             if let Some(mode) =
@@ -86,7 +88,8 @@ impl Network {
             }
         }
         self.attached = attached;
-        if maps.set_interfaces(&self.selection.interfaces(&self.attached))? {
+        self.macs.retain(|index| is_uplink(&self.selection, index));
+        if maps.set_interfaces(&self.selection.interfaces(&self.attached))? || changed {
             maps.raise_epoch()?;
         }
         Ok(errors.into_iter().map(Trouble::from).collect())
@@ -132,15 +135,23 @@ impl Network {
         for address in endpoints {
             hops.extend(self.netlink.next_hop(*address).await);
         }
-        hops.retain(|hop| self.selection.uplinks.values().any(|device| device.index == hop.ifindex));
-        self.neighbours.manage(&self.netlink, &hops).await
+        hops.retain(|hop| is_uplink(&self.selection, hop.ifindex));
+        neighbour::manage(&self.netlink, &hops).await
     }
 
     /// True where flows must look at their next hop again.
     pub(super) fn moves_flows(&mut self, change: Change) -> bool {
         match change {
-            Change::Devices | Change::Routes => true,
-            Change::Neighbour { ifindex, address, mac } => self.neighbours.moved(ifindex, address, mac),
+            // `refresh` sees whether a device that matters changed.
+            Change::Devices => false,
+            Change::Routes | Change::Lost => true,
+            Change::Neighbour { hop, mac } => {
+                is_uplink(&self.selection, hop.ifindex) && self.macs.moved(hop, mac)
+            }
         }
     }
+}
+
+fn is_uplink(selection: &Selection, index: u32) -> bool {
+    selection.uplinks.values().any(|device| device.index == index)
 }

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentError, Lock, Options,
+    AgentError, Options,
     admin::Admin,
     logging,
     metrics::Metrics,
@@ -33,7 +33,9 @@ use super::{
 use crate::{
     dataplane::{
         attach::Attacher,
+        cleanup::remove_other_layouts,
         loader,
+        lock::Lock,
         maps::Maps,
         netlink::{self, Change, Netlink},
         pin::PinDir,
@@ -82,6 +84,7 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     if let Some(address) = options.admin.0 {
         Admin { readiness: readiness.clone(), metrics: metrics.clone() }.start(address, stop.clone()).await?;
     }
+    remove_other_layouts(dir)?;
     let attacher = Attacher::new(dir.clone(), ebpf, options.mode);
     let changes = netlink::changes()?;
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());
@@ -189,12 +192,10 @@ impl Agent {
     }
 
     fn note(&mut self, change: Change) {
-        let devices = change == Change::Devices;
-        let routes = change == Change::Routes;
-        if self.network.moves_flows(change) {
-            self.due.epoch = true;
-        }
-        if devices || routes || self.due.epoch {
+        let of_neighbour = matches!(change, Change::Neighbour { .. });
+        let moves_flows = self.network.moves_flows(change);
+        self.due.epoch |= moves_flows;
+        if moves_flows || !of_neighbour {
             Due::no_later(&mut self.due.network, SETTLE);
         }
     }
@@ -248,11 +249,11 @@ impl Agent {
                 Due::no_later(&mut self.due.maps, Duration::ZERO);
             }
         }
-        self.network.complain(&troubles);
-        match troubles.into_iter().next() {
-            Some(trouble) if !self.readiness.was_ready() => Err(trouble.into()),
-            _ => Ok(()),
+        if self.readiness.was_ready() {
+            self.network.complain(&troubles);
+            return Ok(());
         }
+        troubles.into_iter().next().map_or(Ok(()), |trouble| Err(trouble.into()))
     }
 
     fn sync(&mut self) {

@@ -319,8 +319,10 @@ fn pin(link: FdLink, path: &Path) -> Result<(), AttachError> {
         .map_err(|error| AttachError::Link { path: path.to_owned(), source: io::Error::other(error) })
 }
 
-/// Removes a link's pin, which detaches its program; nothing where there is none.
-pub(super) fn unpin(path: &Path) -> Result<(), AttachError> {
+/// Detaches a link's program and removes its pin; nothing where there is none.
+fn unpin(path: &Path) -> Result<(), AttachError> {
+    // A link whose device is gone has nothing to detach, and goes with its pin.
+    let _ = sys::detach_pinned_link(path);
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(AttachError::Link { path: path.to_owned(), source })

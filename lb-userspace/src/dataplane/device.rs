@@ -25,6 +25,8 @@ pub struct Device {
     pub index: u32,
     /// Name.
     pub name: String,
+    /// Up, with a carrier: routes through a device that is not are dead, and the kernel does not tell of each.
+    pub running: bool,
     /// The loopback device.
     pub loopback: bool,
     /// Packets that leave here are encapsulated: vxlan, wireguard and their like.

@@ -1,8 +1,10 @@
 //! The kernel's side as user space sees it: pins, maps, programs, devices.
 
 pub mod attach;
+pub mod cleanup;
 pub mod device;
 pub mod loader;
+pub mod lock;
 pub mod maps;
 pub mod neighbour;
 pub mod netlink;

@@ -2,74 +2,86 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
 };
 
-use rtnetlink::packet_route::neighbour::{
-    NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
+use rtnetlink::packet_route::{
+    neighbour::{NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState},
+    route::RouteProtocol,
 };
 
 use super::netlink::{Change, Netlink, NetlinkError, NextHop, collect, neighbour};
 
-/// Neighbours that the kernel resolves by itself because we asked (`NTF_EXT_MANAGED`, Linux 5.16, below our floor).
-#[derive(Default)]
-pub struct Neighbours {
-    managed: BTreeSet<NextHop>,
-    macs: BTreeMap<NextHop, Vec<u8>>,
+/// Marks our entries (`ip neigh` shows `proto 92`), so that those of an earlier agent are known again. The kernel
+/// leaves numbers above 4 to user space (include/uapi/linux/rtnetlink.h); iproute2 names no 92.
+const PROTOCOL: RouteProtocol = RouteProtocol::Other(92);
+
+/// Makes the kernel keep exactly `wanted` resolved by itself (`NTF_EXT_MANAGED`, Linux 5.16, below our floor).
+/// Permanent entries are their owner's and are left alone: managing would make the kernel forget that they are
+/// permanent (`__neigh_update`).
+///
+/// # Errors
+/// Where the kernel does not list its neighbours; an entry that it refuses is logged.
+pub async fn manage(netlink: &Netlink, wanted: &BTreeSet<NextHop>) -> Result<(), NetlinkError> {
+    let listed = list(netlink).await?;
+    let known: BTreeMap<_, _> =
+        listed.iter().filter_map(|message| Some((hop_of(message)?, message))).collect();
+    for hop in wanted {
+        let leave = |message: &&NeighbourMessage| {
+            message.header.state == NeighbourState::Permanent || is_managed(message)
+        };
+        if known.get(hop).is_some_and(leave) {
+            continue;
+        }
+        match add(netlink, *hop).await {
+            Ok(()) => {
+                tracing::debug!(address = %hop.address, ifindex = hop.ifindex, "keeping neighbour warm")
+            }
+            Err(error) => tracing::warn!(address = %hop.address, %error, "cannot keep neighbour warm"),
+        }
+    }
+    let stale = known.into_iter().filter(|(hop, message)| !wanted.contains(hop) && is_ours(message));
+    remove(netlink, stale.map(|(_, message)| message)).await;
+    Ok(())
 }
 
-impl Neighbours {
-    /// Manages exactly `wanted`. Permanent entries are their owner's and are left alone: managing would make the
-    /// kernel forget that they are permanent (`__neigh_update`).
-    ///
-    /// # Errors
-    /// Where the kernel does not list its neighbours; an entry that it refuses is logged.
-    pub async fn manage(
-        &mut self,
-        netlink: &Netlink,
-        wanted: &BTreeSet<NextHop>,
-    ) -> Result<(), NetlinkError> {
-        let listed = collect("listing neighbours", netlink.handle.neighbours().get().execute()).await?;
-        let known: BTreeMap<_, _> =
-            listed.iter().filter_map(|message| Some((hop_of(message)?, message))).collect();
-        let is_permanent = |hop: &NextHop| {
-            known.get(hop).is_some_and(|message| message.header.state == NeighbourState::Permanent)
-        };
-        for hop in wanted {
-            let fresh = known.get(hop).is_none_or(|message| !is_managed(message));
-            if !is_permanent(hop) && fresh {
-                match add(netlink, *hop).await {
-                    Ok(()) => {
-                        tracing::debug!(address = %hop.address, ifindex = hop.ifindex, "keeping neighbour warm")
-                    }
-                    Err(error) => {
-                        tracing::warn!(address = %hop.address, %error, "cannot keep neighbour warm")
-                    }
-                }
-            }
-        }
-        for hop in self.managed.difference(wanted) {
-            if let Some(message) = known.get(hop).filter(|message| is_managed(message)) {
-                // Gone meanwhile is as good as removed; whoever still needs the neighbour resolves it again.
-                let _ = netlink.handle.neighbours().del((*message).clone()).execute().await;
-            }
-        }
-        self.managed.clone_from(wanted);
-        Ok(())
-    }
+/// Lets go of our entries on `devices`; how many there were.
+///
+/// # Errors
+/// Where the kernel does not list its neighbours.
+pub async fn forget(netlink: &Netlink, devices: &BTreeSet<u32>) -> Result<usize, NetlinkError> {
+    let listed = list(netlink).await?;
+    let ours = listed.iter().filter(|message| is_ours(message) && devices.contains(&message.header.ifindex));
+    Ok(remove(netlink, ours).await)
+}
 
+/// Link-layer addresses as they were last told.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    known: BTreeMap<NextHop, Vec<u8>>,
+}
+
+impl Addresses {
     /// True where a next hop that was known under another link-layer address has a new one: flows remember the old.
-    pub fn moved(&mut self, ifindex: u32, address: Ipv4Addr, mac: Option<Vec<u8>>) -> bool {
+    pub fn moved(&mut self, hop: NextHop, mac: Option<Vec<u8>>) -> bool {
         let Some(mac) = mac else { return false };
-        let hop = NextHop { ifindex, address };
-        let before = self.macs.insert(hop, mac.clone());
+        let before = self.known.insert(hop, mac.clone());
         before.is_some_and(|before| before != mac)
     }
+
+    /// Forgets those on devices that are of no interest any more.
+    pub fn retain(&mut self, interesting: impl Fn(u32) -> bool) {
+        self.known.retain(|hop, _| interesting(hop.ifindex));
+    }
+}
+
+async fn list(netlink: &Netlink) -> Result<Vec<NeighbourMessage>, NetlinkError> {
+    collect("listing neighbours", netlink.handle.neighbours().get().execute()).await
 }
 
 fn hop_of(message: &NeighbourMessage) -> Option<NextHop> {
     match neighbour(message) {
-        Some(Change::Neighbour { ifindex, address, .. }) => Some(NextHop { ifindex, address }),
+        Some(Change::Neighbour { hop, .. }) => Some(hop),
         _ => None,
     }
 }
@@ -78,6 +90,10 @@ fn is_managed(message: &NeighbourMessage) -> bool {
     message.attributes.iter().any(
         |attribute| matches!(attribute, NeighbourAttribute::ExtFlags(flags) if flags.contains(NeighbourExtFlags::Managed)),
     )
+}
+
+fn is_ours(message: &NeighbourMessage) -> bool {
+    message.attributes.contains(&NeighbourAttribute::Protocol(PROTOCOL))
 }
 
 async fn add(netlink: &Netlink, hop: NextHop) -> Result<(), rtnetlink::Error> {
@@ -89,22 +105,37 @@ async fn add(netlink: &Netlink, hop: NextHop) -> Result<(), rtnetlink::Error> {
         .state(NeighbourState::None)
         .flags(NeighbourFlags::ExtLearned)
         .replace();
-    request.message_mut().attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    request.message_mut().attributes.extend([
+        NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed),
+        NeighbourAttribute::Protocol(PROTOCOL),
+    ]);
     request.execute().await
+}
+
+/// Whoever still needs such a neighbour resolves it again.
+async fn remove(netlink: &Netlink, entries: impl Iterator<Item = &NeighbourMessage>) -> usize {
+    let mut removed = 0;
+    for message in entries {
+        // One that is gone meanwhile is as good as removed.
+        removed += usize::from(netlink.handle.neighbours().del(message.clone()).execute().await.is_ok());
+    }
+    removed
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn only_another_address_of_a_known_neighbour_is_a_move() {
-        let mut neighbours = Neighbours::default();
-        let address = Ipv4Addr::new(192, 0, 2, 1);
-        assert!(!neighbours.moved(2, address, Some(vec![1; 6])));
-        assert!(!neighbours.moved(2, address, Some(vec![1; 6])));
-        assert!(!neighbours.moved(2, address, None));
-        assert!(neighbours.moved(2, address, Some(vec![2; 6])));
-        assert!(!neighbours.moved(3, address, Some(vec![3; 6])));
+        let mut addresses = Addresses::default();
+        let hop = NextHop { ifindex: 2, address: Ipv4Addr::new(192, 0, 2, 1) };
+        assert!(!addresses.moved(hop, Some(vec![1; 6])));
+        assert!(!addresses.moved(hop, Some(vec![1; 6])));
+        assert!(!addresses.moved(hop, None));
+        assert!(addresses.moved(hop, Some(vec![2; 6])));
+        assert!(!addresses.moved(NextHop { ifindex: 3, ..hop }, Some(vec![3; 6])));
     }
 }

@@ -38,16 +38,16 @@ pub enum NetlinkError {
 /// Something that the kernel tells by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Devices or addresses; also after messages were lost.
+    /// Devices or addresses.
     Devices,
+    /// Something that was lost, the socket's buffer being full.
+    Lost,
     /// Routes or rules.
     Routes,
     /// A neighbour, with its link-layer address where it has one.
     Neighbour {
-        /// Index of the device.
-        ifindex: u32,
         /// The neighbour.
-        address: Ipv4Addr,
+        hop: NextHop,
         /// Its link-layer address.
         mac: Option<Vec<u8>>,
     },
@@ -155,7 +155,7 @@ pub fn changes() -> Result<impl Stream<Item = Change> + Unpin, NetlinkError> {
 
 fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
     match payload {
-        NetlinkPayload::Overrun(_) => Some(Change::Devices),
+        NetlinkPayload::Overrun(_) => Some(Change::Lost),
         NetlinkPayload::InnerMessage(message) => match message {
             RouteNetlinkMessage::NewLink(_)
             | RouteNetlinkMessage::DelLink(_)
@@ -182,12 +182,13 @@ pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Change> {
         NeighbourAttribute::LinkLayerAddress(mac) => Some(mac.clone()),
         _ => None,
     });
-    Some(Change::Neighbour { ifindex: message.header.ifindex, address, mac })
+    Some(Change::Neighbour { hop: NextHop { ifindex: message.header.ifindex, address }, mac })
 }
 
 fn device(link: &LinkMessage) -> Device {
     let mut device = Device {
         index: link.header.index,
+        running: link.header.flags.contains(LinkFlags::Running),
         loopback: link.header.flags.contains(LinkFlags::Loopback),
         ethernet: link.header.link_layer_type == LinkLayerType::Ether,
         ..Device::default()

@@ -1,4 +1,5 @@
-//! What aya does not tell of a link: which device it is on. The only place with a raw system call.
+//! What aya does not offer for pinned links: which device they are on, and letting go at once. The only place with raw
+//! system calls.
 
 use std::{
     ffi::CString,
@@ -13,6 +14,7 @@ use std::{
 // Numbers and layouts from the kernel's include/uapi/linux/bpf.h.
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 const BPF_LINK_TYPE_TCX: u32 = 11;
 
@@ -31,6 +33,12 @@ struct ObjInfo {
     bpf_fd: u32,
     info_len: u32,
     info: u64,
+}
+
+/// `union bpf_attr` of `BPF_LINK_DETACH`.
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
 }
 
 /// `struct bpf_link_info` up to the fields that `xdp` and `tcx` links share. The union is 8-byte aligned.
@@ -59,12 +67,7 @@ pub struct PinnedLinkInfo {
 /// # Errors
 /// Whatever bpf(2) answers; `NotFound` where nothing is pinned.
 pub fn pinned_link(path: &Path) -> io::Result<Option<PinnedLinkInfo>> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut get = ObjGet { pathname: path.as_ptr() as u64, ..ObjGet::default() };
-    // SAFETY: `get` is laid out as the command expects, and `path` is a C string that outlives the call.
-    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
-    // SAFETY: the kernel has just opened this descriptor for us; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let fd = open(path)?;
     let mut info = RawLinkInfo::default();
     let mut attr = ObjInfo {
         bpf_fd: fd.as_raw_fd() as u32,
@@ -75,6 +78,27 @@ pub fn pinned_link(path: &Path) -> io::Result<Option<PinnedLinkInfo>> {
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     Ok(matches!(info.link_type, BPF_LINK_TYPE_XDP | BPF_LINK_TYPE_TCX)
         .then_some(PinnedLinkInfo { program: info.prog_id, ifindex: info.ifindex }))
+}
+
+/// Detaches the program of the link pinned at `path` before this returns; removing the last pin of a link does so at
+/// some later time (`bpf_link_put`), until when the device refuses another XDP program.
+///
+/// # Errors
+/// Whatever bpf(2) answers; `NotFound` where nothing is pinned.
+pub fn detach_pinned_link(path: &Path) -> io::Result<()> {
+    let fd = open(path)?;
+    let mut attr = LinkDetach { link_fd: fd.as_raw_fd() as u32 };
+    // SAFETY: `attr` is laid out as the command expects and holds no address.
+    unsafe { bpf(BPF_LINK_DETACH, &mut attr) }.map(drop)
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut get = ObjGet { pathname: path.as_ptr() as u64, ..ObjGet::default() };
+    // SAFETY: `get` is laid out as the command expects, and `path` is a C string that outlives the call.
+    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
+    // SAFETY: the kernel has just opened this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// bpf(2).

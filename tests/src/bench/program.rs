@@ -35,7 +35,8 @@ const PACKETS: usize = 20_000;
 /// # Errors
 /// Where the kernel refuses, or a packet did not go the way that the case says.
 pub fn measure(services: u32, flows: u32) -> Result<Vec<Row>> {
-    let sizes = Sizes { flows: 1 << 20, restore: 1 << 19, services: 65_536, backends: 65_536, chunks: 1 << 19 };
+    let sizes =
+        Sizes { flows: 1 << 20, restore: 1 << 19, services: 65_536, backends: 65_536, chunks: 1 << 19 };
     let mut lab = Lab::new(sizes)?;
     fill(&mut lab.programs, services)?;
     let cases = cases(&mut lab, flows)?;
@@ -51,7 +52,9 @@ pub fn measure(services: u32, flows: u32) -> Result<Vec<Row>> {
                 Packets::Cycle(packets) => packets.iter().cycle().take(PACKETS).cloned().collect(),
                 Packets::New => {
                     fresh += PACKETS as u32;
-                    (fresh - PACKETS as u32..fresh).map(|n| tcp(client(flows + n), (VIP, PORT), SYN).build()).collect()
+                    (fresh - PACKETS as u32..fresh)
+                        .map(|n| tcp(client(flows + n), (VIP, PORT), SYN).build())
+                        .collect()
                 }
             };
             let program = lab.programs.xdp(program::XDP);
@@ -101,7 +104,12 @@ fn fill(programs: &mut Programs, services: u32) -> Result<()> {
     programs.set_service(frontend(VIP, LOCAL_PORT, TCP), 2, SERVICE_EXTERNAL_IP, &[ENDPOINTS + 1])?;
     for number in 3..=services {
         let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(203, 0, 120, 0)) + number / 250);
-        programs.set_service(frontend(address, 1000 + number as u16, TCP), number, SERVICE_EXTERNAL_IP, &[1])?;
+        programs.set_service(
+            frontend(address, 1000 + number as u16, TCP),
+            number,
+            SERVICE_EXTERNAL_IP,
+            &[1],
+        )?;
     }
     Ok(())
 }
@@ -136,7 +144,11 @@ fn cases(lab: &mut Lab, flows: u32) -> Result<Vec<Case>> {
     Ok(vec![
         Case { name: "not a service", verdict: PASS, packets: Packets::Cycle(strangers) },
         Case { name: "established, local endpoint (DNAT)", verdict: PASS, packets: Packets::Cycle(local) },
-        Case { name: "established, remote endpoint (DNAT+SNAT)", verdict: REDIRECT, packets: Packets::Cycle(forward) },
+        Case {
+            name: "established, remote endpoint (DNAT+SNAT)",
+            verdict: REDIRECT,
+            packets: Packets::Cycle(forward),
+        },
         Case { name: "reply of a remote endpoint", verdict: REDIRECT, packets: Packets::Cycle(replies) },
         Case { name: "new flow, remote endpoint", verdict: REDIRECT, packets: Packets::New },
     ])
@@ -151,7 +163,11 @@ where
 }
 
 /// Median of one call a packet. At most one packet in a hundred may go another way than `verdict`.
-fn median_nanos<'a, P>(program: &P, packets: impl Iterator<Item = &'a Vec<u8>>, verdict: Option<u32>) -> Result<f64>
+fn median_nanos<'a, P>(
+    program: &P,
+    packets: impl Iterator<Item = &'a Vec<u8>>,
+    verdict: Option<u32>,
+) -> Result<f64>
 where
     P: for<'b> TestRun<Opts<'b> = TestRunOptions<'b>, Result = aya::TestRunResult>,
 {

@@ -53,7 +53,14 @@ pub fn print(title: &str, rows: &[Row]) {
     for row in rows {
         println!(
             "{:<44} {:>8} {:>8} {:>8.0} {:>8.0} {:>8.0}   {:.0}-{:.0}",
-            row.case, row.services, row.flows, row.nanos.median, row.floor, row.net, row.nanos.min, row.nanos.max
+            row.case,
+            row.services,
+            row.flows,
+            row.nanos.median,
+            row.floor,
+            row.net,
+            row.nanos.min,
+            row.nanos.max
         );
     }
 }

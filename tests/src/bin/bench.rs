@@ -16,7 +16,11 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let mut rows = Vec::new();
     for (services, flows) in [(1, 1_000), (1, 100_000), (10_000, 100_000)] {
-        rows.extend(std::thread::spawn(move || program::measure(services, flows)).join().expect("the bench panicked")?);
+        rows.extend(
+            std::thread::spawn(move || program::measure(services, flows))
+                .join()
+                .expect("the bench panicked")?,
+        );
     }
     report::print("ns per packet by test_run, one call a packet", &rows);
     if let Some(path) = options.json {

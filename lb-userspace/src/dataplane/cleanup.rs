@@ -1,0 +1,153 @@
+//! Takes everything away that is ours, and nothing else.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use tokio::runtime;
+
+use super::{
+    attach::parse_link_name,
+    lock::{Lock, LockError},
+    neighbour,
+    netlink::{Netlink, NetlinkError},
+    pin::{PinDir, PinError},
+    sys,
+};
+
+/// Why something is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// An agent would put everything back.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A pin cannot be removed.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// Neighbours cannot be listed.
+    #[error("programs are detached, but neighbours are still kept warm: {0}")]
+    Neighbours(#[from] NetlinkError),
+}
+
+/// What was taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Programs that were attached, as `device hook`.
+    pub links: Vec<String>,
+    /// Pinned programs and maps.
+    pub pins: usize,
+    /// Neighbours that were kept warm.
+    pub neighbours: usize,
+}
+
+/// Detaches our programs and removes our pins, of every layout, under `dir`; the directory too where nothing else is
+/// in it. Live connections end. Nothing there is no error.
+///
+/// # Errors
+/// Where an agent runs, or a pin cannot be removed.
+pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
+    if !dir.base().exists() {
+        return Ok(Removed::default());
+    }
+    let _lock = Lock::take(dir)?;
+    let mut removed = Removed::default();
+    let mut devices = BTreeSet::new();
+    for layout in layouts(dir)? {
+        devices.extend(devices_of(&layout)?);
+        remove_layout(&layout, &mut removed)?;
+    }
+    // Others may keep something beside our layouts.
+    if PinDir::list(dir.base())?.is_empty() {
+        fs::remove_dir(dir.base()).map_err(|source| PinError::Io { path: dir.base().to_owned(), source })?;
+    }
+    removed.neighbours = forget_neighbours(&devices)?;
+    Ok(removed)
+}
+
+/// Removes what an agent of another layout left: its XDP programs are in our way.
+///
+/// # Errors
+/// Where a pin cannot be removed.
+pub fn remove_other_layouts(dir: &PinDir) -> Result<Removed, CleanupError> {
+    let mut removed = Removed::default();
+    for layout in layouts(dir)?.into_iter().filter(|layout| *layout != dir.root()) {
+        remove_layout(&layout, &mut removed)?;
+    }
+    Ok(removed)
+}
+
+/// Directories `v<number>`.
+fn layouts(dir: &PinDir) -> Result<Vec<PathBuf>, PinError> {
+    let is_layout =
+        |name: &String| name.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
+    Ok(PinDir::list(dir.base())?.into_iter().filter(is_layout).map(|name| dir.base().join(name)).collect())
+}
+
+/// Links first: a program that is still attached must find its maps.
+fn remove_layout(layout: &Path, removed: &mut Removed) -> Result<(), PinError> {
+    for part in ["links", "programs", "maps"] {
+        let directory = layout.join(part);
+        for name in PinDir::list(&directory)? {
+            let path = directory.join(&name);
+            if part == "links" {
+                // Fails where the device is gone: then the pin is all there is.
+                let _ = sys::detach_pinned_link(&path);
+            }
+            remove(&path, |path| fs::remove_file(path))?;
+            match parse_link_name(&name).filter(|_| part == "links") {
+                Some((device, hook)) => removed.links.push(format!("{device} {hook}")),
+                None => removed.pins += 1,
+            }
+        }
+        remove(&directory, |path| fs::remove_dir(path))?;
+    }
+    remove(layout, |path| fs::remove_dir(path))
+}
+
+fn devices_of(layout: &Path) -> Result<Vec<u32>, PinError> {
+    let links = layout.join("links");
+    let infos = PinDir::list(&links)?.into_iter().map(|name| sys::pinned_link(&links.join(name)));
+    // A link that cannot be read is removed all the same, only its device's neighbours stay.
+    Ok(infos.filter_map(|info| info.ok().flatten()).map(|info| info.ifindex).collect())
+}
+
+fn forget_neighbours(devices: &BTreeSet<u32>) -> Result<usize, NetlinkError> {
+    let runtime =
+        runtime::Builder::new_current_thread().enable_all().build().map_err(NetlinkError::Socket)?;
+    runtime.block_on(async { neighbour::forget(&Netlink::open()?, devices).await })
+}
+
+fn remove(path: &Path, by: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PinError> {
+    match by(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(PinError::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_goes_and_what_is_not_ours_stays() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = PinDir::new(temporary.path());
+        for file in
+            ["v1/maps/flows", "v1/links/eth0-xdp", "v1/programs/sluice_xdp", "v7/maps/x", "other/thing"]
+        {
+            let path = dir.base().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let mut removed = remove_other_layouts(&dir).unwrap();
+        assert_eq!(removed.pins, 1);
+        assert!(dir.map("flows").exists());
+        remove_layout(&dir.root(), &mut removed).unwrap();
+        assert_eq!(removed.links, ["eth0 xdp"]);
+        assert_eq!(PinDir::list(dir.base()).unwrap(), ["other"]);
+    }
+}
