@@ -11,7 +11,7 @@ use lb_model::{
     plan::{Planner, plan},
 };
 use proptest::{collection, prelude::*};
-use support::{ROOMY, assert_sound, decide, junk, meaning, snapshot};
+use support::{ROOMY, assert_sound, churn, decide, junk, meaning, snapshot};
 
 /// Applies a plan, and looks at the maps after each write.
 fn follow(tables: &mut Tables, ops: &[Op]) {
@@ -58,6 +58,23 @@ proptest! {
         follow(&mut tables, &removal.ops);
         prop_assert!(tables.services.is_empty() && tables.names.is_empty());
         prop_assert!(tables.backends.values().all(|backend| backend.address_be == 0));
+    }
+
+    #[test]
+    fn a_planner_with_memory_answers_as_one_without(
+        walk in prop_oneof![churn(), collection::vec(snapshot(), 1..5)],
+        capacity in prop_oneof![Just(ROOMY), small()],
+        lost in collection::vec(any::<bool>(), 5),
+    ) {
+        let mut tables = Tables::default();
+        let mut planner = Planner::default();
+        for (snapshot, lost) in walk.iter().zip(lost) {
+            let desired = decide(snapshot);
+            let with_memory = planner.plan(&desired, &tables, capacity);
+            prop_assert_eq!(&with_memory, &plan(&desired, &tables, capacity));
+            let ops = with_memory.ops.len() - usize::from(lost && !with_memory.ops.is_empty());
+            follow(&mut tables, &with_memory.ops[..ops]);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod indices;
 mod rings;
 mod round;
 mod runs;
+mod settled;
 #[cfg(test)]
 mod tests;
 
@@ -31,11 +32,12 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
 }
 
-/// Plans, and remembers the rings it built: a ring is a pure function of its members, and building those of ten
-/// thousand Services anew takes longer than everything else. A planner with memory answers as one without.
+/// Plans, and remembers what it built: the rings, and the last plan as a place to start from. A planner with memory
+/// answers as one without.
 #[derive(Debug, Default)]
 pub struct Planner {
     rings: rings::Rings,
+    settled: Option<settled::Settled>,
 }
 
 impl Planner {
@@ -43,27 +45,42 @@ impl Planner {
     ///
     /// Backend indices, service ids and rings in `tables` are kept where they still fit.
     pub fn plan(&mut self, desired: &Desired, tables: &Tables, capacity: Capacity) -> Plan {
+        if let Some(mut settled) = self.settled.take()
+            && let Some(ops) = settled.advance(desired, tables, capacity, &mut self.rings)
+        {
+            self.settled = Some(settled);
+            return Plan { ops, refusals: Vec::new() };
+        }
         self.rings.forget_others(desired);
-        let mut plan = Plan::default();
-        let mut tables = Cow::Borrowed(tables);
-        for _ in 0..ROUNDS {
-            let wanted = round::Round::new(desired, &tables, capacity, &mut self.rings).run();
-            let ops = diff::ops(&wanted.tables, &tables);
-            plan.refusals = wanted.refusals;
-            if plan.refusals.is_empty() || ops.is_empty() {
-                plan.ops.extend(ops);
-                break;
-            }
-            // Something did not fit while what it replaces was still there: look again once that is gone.
-            let tables = tables.to_mut();
-            ops.iter().for_each(|op| tables.apply(op));
-            plan.ops.extend(ops);
+        let plan = full(desired, tables, capacity, &mut self.rings);
+        if plan.refusals.is_empty() {
+            self.settled = Some(settled::Settled::new(desired, tables.clone(), &plan.ops, capacity));
         }
         plan
     }
 }
 
+/// Looks at everything.
+fn full(desired: &Desired, tables: &Tables, capacity: Capacity, rings: &mut rings::Rings) -> Plan {
+    let mut plan = Plan::default();
+    let mut tables = Cow::Borrowed(tables);
+    for _ in 0..ROUNDS {
+        let wanted = round::Round::new(desired, &tables, capacity, rings).run();
+        let ops = diff::ops(&wanted.tables, &tables);
+        plan.refusals = wanted.refusals;
+        if plan.refusals.is_empty() || ops.is_empty() {
+            plan.ops.extend(ops);
+            break;
+        }
+        // Something did not fit while what it replaces was still there: look again once that is gone.
+        let tables = tables.to_mut();
+        ops.iter().for_each(|op| tables.apply(op));
+        plan.ops.extend(ops);
+    }
+    plan
+}
+
 /// As [`Planner::plan`], without memory.
 pub fn plan(desired: &Desired, tables: &Tables, capacity: Capacity) -> Plan {
-    Planner::default().plan(desired, tables, capacity)
+    full(desired, tables, capacity, &mut rings::Rings::default())
 }

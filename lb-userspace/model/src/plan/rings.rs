@@ -41,11 +41,22 @@ impl Rings {
         slots
     }
 
-    /// Takes the maps' copy of a ring with the same slots in place of our own, so that the next comparison is one of
-    /// pointers.
-    pub(super) fn adopt(&mut self, name: &str, slots: &Arc<[u32]>) {
-        if let Some(built) = self.built.get_mut(name) {
-            built.slots = slots.clone();
+    /// Takes the maps' copy of a ring in place of our own where both are the same, so that the next comparison is one
+    /// of pointers.
+    pub(super) fn adopt(
+        &mut self,
+        name: &str,
+        slots: Arc<[u32]>,
+        in_maps: Option<&Arc<[u32]>>,
+    ) -> Arc<[u32]> {
+        match in_maps {
+            Some(in_maps) if *in_maps == slots && !Arc::ptr_eq(in_maps, &slots) => {
+                if let Some(built) = self.built.get_mut(name) {
+                    built.slots = in_maps.clone();
+                }
+                in_maps.clone()
+            }
+            _ => slots,
         }
     }
 }

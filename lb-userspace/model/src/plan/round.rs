@@ -125,7 +125,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// The ring's first chunk: where it stands already, else a free run, else over the Service port's own old ring.
+    /// The ring's first chunk.
     fn place_ring(
         &mut self,
         name: &str,
@@ -133,25 +133,15 @@ impl<'a> Round<'a> {
         service: &DesiredService,
         indices: &[u32],
     ) -> Result<u32, Full> {
-        let size = ring::size_for(service.members.len());
-        if size == 0 {
+        if service.members.is_empty() {
             return Ok(0);
         }
         let slots = self.rings.slots(name, &service.members, indices);
-        let old = service.frontends.iter().filter_map(|frontend| self.tables.services.get(&frontend.key));
-        let fits = |old: &&Service| old.id == id && old.ring_size == size && self.runs.holds(old.ring, size);
-        let mut old = old.filter(fits).map(|old| old.ring);
-        let same = |chunk: &u32| self.tables.rings.get(chunk).filter(|ring| **ring == slots);
-        if let Some((chunk, ring)) = old.clone().find_map(|chunk| Some((chunk, same(&chunk)?))) {
-            self.rings.adopt(name, ring);
-            self.wanted.tables.rings.insert(chunk, ring.clone());
-            return Ok(chunk);
-        }
-        let over_own = old.find(|chunk| self.runs.only_read_by(id, *chunk, size));
-        let chunk = self.runs.take(id, size).or(over_own).ok_or_else(|| {
+        let chunk = self.runs.place(id, &slots, service, self.tables).ok_or_else(|| {
             let (used, capacity) = self.runs.usage();
             Full { map: map::RINGS, used, capacity }
         })?;
+        let slots = self.rings.adopt(name, slots, self.tables.rings.get(&chunk));
         self.wanted.tables.rings.insert(chunk, slots);
         Ok(chunk)
     }

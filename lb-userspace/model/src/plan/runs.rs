@@ -1,10 +1,10 @@
 //! Which parts of the flat array of ring chunks are taken.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use lb_common::ring::{self, CHUNK_SLOTS};
 
-use crate::op::Tables;
+use crate::{desired::DesiredService, op::Tables};
 
 /// Chunks of the shortest ring: runs are counted in these.
 const UNIT: u32 = ring::chunks(ring::SIZES[0]);
@@ -50,18 +50,38 @@ impl Runs {
         ((chunk / UNIT) as usize).min(end)..end
     }
 
+    /// The first chunk for the ring `slots` of a Service port: where it stands already, else a free run, else over
+    /// the Service port's own old ring, which nobody else reads.
+    pub(super) fn place(
+        &mut self,
+        id: u32,
+        slots: &Arc<[u32]>,
+        service: &DesiredService,
+        tables: &Tables,
+    ) -> Option<u32> {
+        let size = slots.len() as u32;
+        let old = service.frontends.iter().filter_map(|frontend| tables.services.get(&frontend.key));
+        let old = old.filter(|old| old.id == id && old.ring_size == size).map(|old| old.ring);
+        let mut old = old.filter(|chunk| self.holds(*chunk, size));
+        if let Some(chunk) = old.clone().find(|chunk| tables.rings.get(chunk) == Some(slots)) {
+            return Some(chunk);
+        }
+        let over_own = old.find(|chunk| self.only_read_by(id, *chunk, size));
+        self.take(id, size).or(over_own)
+    }
+
     /// True where a ring of `size` slots at `chunk` ends inside the array.
-    pub(super) fn holds(&self, chunk: u32, size: u32) -> bool {
+    fn holds(&self, chunk: u32, size: u32) -> bool {
         u64::from(chunk) + u64::from(ring::chunks(size)) <= self.units.len() as u64 * u64::from(UNIT)
     }
 
     /// True where nobody but service `id` reads the ring at `chunk`.
-    pub(super) fn only_read_by(&self, id: u32, chunk: u32, size: u32) -> bool {
+    fn only_read_by(&self, id: u32, chunk: u32, size: u32) -> bool {
         self.holds(chunk, size) && self.units_of(chunk, size).all(|unit| self.units[unit] == Reader::Id(id))
     }
 
     /// Takes the first free run for a ring of `size` slots; its first chunk.
-    pub(super) fn take(&mut self, id: u32, size: u32) -> Option<u32> {
+    fn take(&mut self, id: u32, size: u32) -> Option<u32> {
         let length = (ring::chunks(size) / UNIT) as usize;
         let class = length.trailing_zeros() as usize;
         let mut first = self.search_from[class];

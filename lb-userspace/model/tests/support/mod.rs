@@ -84,14 +84,23 @@ prop_compose! {
     }
 }
 
+fn slices() -> impl Strategy<Value = BTreeMap<ObjectKey, EndpointSlice>> {
+    collection::btree_map((0u8..8).prop_map(|n| ObjectKey::new("ns", format!("e{n}"))), slice(), 0..8)
+}
+
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let services =
         collection::btree_map((0u8..6).prop_map(|n| ObjectKey::new("ns", format!("s{n}"))), service(), 0..6);
-    let slices =
-        collection::btree_map((0u8..8).prop_map(|n| ObjectKey::new("ns", format!("e{n}"))), slice(), 0..8);
-    (services, slices).prop_map(|(services, slices)| {
+    (services, slices()).prop_map(|(services, slices)| {
         let node = Node { addresses: vec!["192.0.2.1".parse().unwrap()], pod_cidrs: Vec::new() };
         Snapshot { services, slices, nodes: BTreeMap::from([("n1".to_owned(), node)]), refused: Vec::new() }
+    })
+}
+
+/// The same Services while their endpoints change.
+pub(crate) fn churn() -> impl Strategy<Value = Vec<Snapshot>> {
+    (snapshot(), collection::vec(slices(), 1..6)).prop_map(|(first, slices)| {
+        slices.into_iter().map(|slices| Snapshot { slices, ..first.clone() }).collect()
     })
 }
 
