@@ -12,53 +12,59 @@ use lb_common::service::{
 use super::{Frontend, guard::Guard};
 use crate::{
     config::NodeConfig,
-    object::{ObjectKey, Protocol, Refusal, Service, ServicePort, ServiceType, Snapshot, TrafficPolicy},
+    object::{ObjectKey, Refusal, Service, ServicePort, ServiceType, Snapshot, TrafficPolicy},
     refusal::reason,
 };
 
-/// A Service's port, by the Service and the port's position in `spec.ports`.
-pub(super) type PortRef<'a> = (&'a ObjectKey, usize);
+/// A Service's port and the frontends that it owns.
+pub(super) struct Owner<'a> {
+    pub(super) object: &'a ObjectKey,
+    pub(super) service: &'a Service,
+    pub(super) port: &'a ServicePort,
+    pub(super) frontends: Vec<Frontend>,
+}
 
 /// Gives every frontend to the oldest Service that claims it, and refuses what may not be served.
 pub(super) fn assign<'a>(
     snapshot: &'a Snapshot,
     config: &NodeConfig,
     refusals: &mut Vec<Refusal>,
-) -> BTreeMap<PortRef<'a>, Vec<Frontend>> {
+) -> Vec<Owner<'a>> {
     let node_port_addresses = config.node_port_addresses(snapshot);
     let guard = Guard::new(snapshot, config, refusals);
     let mut by_age: Vec<_> = snapshot.services.iter().collect();
     by_age.sort_by_key(|(_, service)| service.created);
-    let mut owners: BTreeMap<ServiceKey, (PortRef<'a>, u32)> = BTreeMap::new();
-    for (key, service) in by_age {
-        let vips = vips(key, service, config, &guard, refusals);
-        for (position, port) in distinct_ports(key, service, refusals) {
+    let mut owners: Vec<Owner<'a>> = Vec::new();
+    let mut owned: BTreeMap<ServiceKey, (usize, u32)> = BTreeMap::new();
+    for (object, service) in by_age {
+        let vips = vips(object, service, config, &guard, refusals);
+        for port in distinct_ports(object, service, refusals) {
             let mut claims = vips.iter().map(|(vip, kind)| (*vip, port.port, *kind)).collect::<Vec<_>>();
             if let Some(node_port) = node_port(service, port) {
                 if node_port_addresses.is_empty() {
-                    refusals.push(without_node_port_address(key, node_port));
+                    refusals.push(without_node_port_address(object, node_port));
                 }
                 claims.extend(node_port_addresses.iter().map(|own| (*own, node_port, SERVICE_NODE_PORT)));
             }
+            let me = owners.len();
+            owners.push(Owner { object, service, port, frontends: Vec::new() });
             for (address, number, kind) in claims {
-                let frontend =
-                    ServiceKey::new(address.to_bits().to_be(), number.to_be(), port.protocol.number());
-                let me = (key, position);
-                let (owner, flags) = owners.entry(frontend).or_insert((me, policy_flags(service)));
+                let key = ServiceKey::new(address.to_bits().to_be(), number.to_be(), port.protocol.number());
+                let (owner, flags) = owned.entry(key).or_insert((me, policy_flags(service)));
                 if *owner == me {
                     *flags |= kind;
                 } else {
                     let claimed = SocketAddrV4::new(address, number);
-                    refusals.push(conflict(key, *owner, &snapshot.services, claimed, port.protocol));
+                    refusals.push(conflict(&owners[me], &owners[*owner], claimed));
                 }
             }
         }
     }
-    let mut frontends: BTreeMap<PortRef<'a>, Vec<Frontend>> = BTreeMap::new();
-    for (key, (owner, flags)) in owners {
-        frontends.entry(owner).or_default().push(Frontend { key, flags });
+    for (key, (owner, flags)) in owned {
+        owners[owner].frontends.push(Frontend { key, flags });
     }
-    frontends
+    owners.retain(|owner| !owner.frontends.is_empty());
+    owners
 }
 
 fn policy_flags(service: &Service) -> u32 {
@@ -123,18 +129,18 @@ fn outside_of(config: &NodeConfig) -> String {
     format!("outside --external-ips-allowed ({})", ranges.join(", "))
 }
 
-/// The ports of a Service with their positions, without those that repeat another's name: endpoints are matched by
+/// The ports of a Service without those that repeat another's name: endpoints are matched by
 /// name (the API server refuses such a Service; a manifest may hold one).
 fn distinct_ports<'a>(
     key: &ObjectKey,
     service: &'a Service,
     refusals: &mut Vec<Refusal>,
-) -> Vec<(usize, &'a ServicePort)> {
+) -> Vec<&'a ServicePort> {
     let mut names = BTreeSet::new();
     let mut distinct = Vec::new();
-    for (position, port) in service.ports.iter().enumerate() {
+    for port in &service.ports {
         if names.insert(port.name.as_str()) {
-            distinct.push((position, port));
+            distinct.push(port);
         } else {
             let message = format!(
                 "port {}/{} of Service {key} has the name `{}` of another of its ports; give every port its own name",
@@ -154,19 +160,14 @@ fn without_node_port_address(key: &ObjectKey, node_port: u16) -> Refusal {
     Refusal::of_service(key, reason::NO_NODE_PORT_ADDRESS, message)
 }
 
-fn conflict(
-    key: &ObjectKey,
-    (owner, position): PortRef<'_>,
-    services: &BTreeMap<ObjectKey, Service>,
-    claimed: SocketAddrV4,
-    protocol: Protocol,
-) -> Refusal {
-    let message = if key == owner {
-        let number = services[owner].ports[position].port;
-        format!("{claimed}/{protocol} of Service {key} belongs to its port {number} already")
+fn conflict(claimant: &Owner<'_>, owner: &Owner<'_>, claimed: SocketAddrV4) -> Refusal {
+    let (object, protocol) = (claimant.object, claimant.port.protocol);
+    let whose = if object == owner.object {
+        format!("its port {} already", owner.port.port)
     } else {
-        let why = if services[key].created == services[owner].created { "first by name" } else { "older" };
-        format!("{claimed}/{protocol} of Service {key} belongs to Service {owner}, which is {why}")
+        let same_age = claimant.service.created == owner.service.created;
+        format!("Service {}, which is {}", owner.object, if same_age { "first by name" } else { "older" })
     };
-    Refusal::of_service(key, reason::FRONTEND_CONFLICT, message)
+    let message = format!("{claimed}/{protocol} of Service {object} belongs to {whose}");
+    Refusal::of_service(object, reason::FRONTEND_CONFLICT, message)
 }

@@ -52,14 +52,12 @@ pub struct Frontend {
 /// Decides what this node serves.
 pub fn desired(snapshot: &Snapshot, config: &NodeConfig) -> Desired {
     let mut refusals = snapshot.refused.clone();
-    let frontends = frontends::assign(snapshot, config, &mut refusals);
+    let owners = frontends::assign(snapshot, config, &mut refusals);
     let slices = endpoints::SlicesByService::new(snapshot);
     let locality = endpoints::Locality::new(snapshot, config);
     let mut flags = endpoints::Flags::default();
     let mut services = BTreeMap::new();
-    for ((object, port), frontends) in frontends {
-        let service = &snapshot.services[object];
-        let port = &service.ports[port];
+    for frontends::Owner { object, service, port, frontends } in owners {
         let candidates = endpoints::candidates(slices.of(object), port, &locality);
         flags.note(&candidates);
         let (members, draining) = endpoints::select(&candidates, service.external_traffic_policy);
