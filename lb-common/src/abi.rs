@@ -16,6 +16,8 @@ pub mod map {
     pub const FLOWS: &str = "flows";
     /// Bucket → [`RestoreBucket`](crate::flow::RestoreBucket), array.
     pub const RESTORE: &str = "restore";
+    /// Word → 64 bits of [`filter`](crate::filter), array.
+    pub const FILTER: &str = "filter";
     /// Interface index → [`Interface`](crate::interface::Interface), hash.
     pub const INTERFACES: &str = "interfaces";
     /// 0 → [`Runtime`](crate::runtime::Runtime), array of one.
@@ -34,7 +36,8 @@ pub mod map {
     pub const TRACE: &str = "trace";
 
     /// Every map that is pinned and survives the agent.
-    pub const PINNED: [&str; 12] = [
+    pub const PINNED: [&str; 13] = [
+        FILTER,
         SERVICES,
         RINGS,
         BACKENDS,

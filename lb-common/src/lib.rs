@@ -15,6 +15,7 @@ pub mod abi;
 pub mod backend;
 pub mod checksum;
 pub mod drop_reason;
+pub mod filter;
 pub mod flow;
 pub mod hash;
 pub mod interface;

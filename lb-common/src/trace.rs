@@ -74,4 +74,6 @@ steps! {
     Forward = 18,
     /// A reset or ICMP error goes back to the sender: a = ICMP type, or 0 for a TCP reset.
     Answer = 19,
+    /// Neither port nor address can be ours: passed untouched.
+    Filtered = 20,
 }

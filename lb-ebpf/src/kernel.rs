@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     backend::Backend,
+    filter::Bit,
     flow::{Flow, FlowKey, RestoreRecord},
     interface::Interface,
     packet::Packet,
@@ -108,6 +109,12 @@ impl<B: Buffer> Hook for Kernel<B> {
     fn epoch(&self) -> u32 {
         // SAFETY: the map returned the pointer; the agent writes the word whole.
         maps::RUNTIME.get_ptr(0).map_or(0, |runtime| unsafe { (*runtime).epoch })
+    }
+
+    #[inline(always)]
+    fn filter(&self, bit: Bit) -> bool {
+        // SAFETY: the map returned the pointer; words are read whole.
+        maps::FILTER.get_ptr(bit.word()).is_some_and(|word| unsafe { *word } & bit.mask() != 0)
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use lb_common::{
     abi::capacity,
     backend::Backend,
     drop_reason::DropReason,
+    filter,
     flow::{Flow, FlowKey, RestoreBucket},
     interface::Interface,
     limit::Bucket,
@@ -40,6 +41,9 @@ pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entrie
 
 #[map(name = "restore")]
 pub(crate) static RESTORE: Array<RestoreBucket> = Array::with_max_entries(capacity::RESTORE, 0);
+
+#[map(name = "filter")]
+pub(crate) static FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, 0);
 
 #[map(name = "interfaces")]
 pub(crate) static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(capacity::INTERFACES, 0);

@@ -8,13 +8,14 @@ use aya::{
 };
 use lb_common::{
     abi::{global, map, program},
-    backend::Backend,
+    backend::{BACKEND_LOCAL, Backend},
     drop_reason::DropReason,
+    filter::Bit,
     flow::{Flow, FlowKey},
     interface::Interface,
     ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
-    service::{Service, ServiceKey},
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::{ServiceStats, Stat},
 };
 
@@ -132,11 +133,24 @@ impl Programs {
         Ok(self.hash(map::INTERFACES)?.insert(ifindex, interface, 0)?)
     }
 
+    /// Sets a bit of the filter.
+    ///
+    /// # Errors
+    /// What the map answers.
+    pub fn set_filter(&mut self, bit: Bit) -> Result<()> {
+        let mut filter = self.array(map::FILTER)?;
+        let word: u64 = filter.get(&bit.word(), 0)?;
+        Ok(filter.set(bit.word(), word | bit.mask(), 0)?)
+    }
+
     /// Writes an endpoint.
     ///
     /// # Errors
     /// What the map answers.
     pub fn set_backend(&mut self, index: u32, backend: Backend) -> Result<()> {
+        if backend.flags & BACKEND_LOCAL != 0 {
+            self.set_filter(Bit::endpoint_port(backend.port_be))?;
+        }
         Ok(self.array(map::BACKENDS)?.set(index, backend, 0)?)
     }
 
@@ -156,8 +170,19 @@ impl Programs {
             }
             rings.set(first + chunk, RingChunk { slots }, 0)?;
         }
+        self.set_filter(Bit::frontend_port(key.port_be))?;
         let service = Service { id, ring: first, ring_size: size, flags };
         Ok(self.hash(map::SERVICES)?.insert(key, service, 0)?)
+    }
+
+    /// Writes a frontend without endpoints, or a VIP's catch-all.
+    ///
+    /// # Errors
+    /// What the maps answer.
+    pub fn set_empty_service(&mut self, key: ServiceKey, id: u32, flags: u32) -> Result<()> {
+        let catch_all = flags & SERVICE_CATCH_ALL != 0;
+        self.set_filter(if catch_all { Bit::vip(key.address_be) } else { Bit::frontend_port(key.port_be) })?;
+        Ok(self.hash(map::SERVICES)?.insert(key, Service { id, flags, ..Service::default() }, 0)?)
     }
 
     /// A flow half, if the table has it.

@@ -102,7 +102,7 @@ pub(super) fn tend<H: Hook>(
 
 /// Writes the restore records of both halves.
 #[inline(always)]
-pub(super) fn keep_records<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, other: &Flow, now: Tick) {
+fn keep_records<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, other: &Flow, now: Tick) {
     let other_key = flow.other_key(&packet.key);
     hook.keep_record(hash::flow(&packet.key), RestoreRecord::of(&packet.key, flow, now), now);
     hook.keep_record(hash::flow(&other_key), RestoreRecord::of(&other_key, other, now), now);

@@ -1,9 +1,9 @@
 //! The packet path, once: XDP, tcx ingress, tcx egress and the host's tests all run this code.
 //!
 //! ```text
-//! run → Packet::parse → flow, found or restored → (now and then) tend → send
-//!                     → none → service → open                         → send
-//!                     → refused → answer (reset, ICMP error)
+//! run → Packet::parse → filter → flow, found or restored → (now and then) tend → send
+//!                              → none → service → open                         → send
+//!                              → refused → answer (reset, ICMP error)
 //! ```
 //!
 //! Which packet is finished where (see ARCHITECTURE.md): XDP never hands the stack a packet whose source it changed.
@@ -22,6 +22,7 @@ use follow::Tended;
 use crate::{
     backend::Backend,
     drop_reason::DropReason,
+    filter::Bit,
     flow::{Flow, FlowKey, RestoreRecord},
     hash,
     interface::Interface,
@@ -171,6 +172,8 @@ pub trait Hook {
     /// The epoch, see [`Runtime`](crate::runtime::Runtime).
     fn epoch(&self) -> u32;
 
+    /// A bit of the filter.
+    fn filter(&self, bit: Bit) -> bool;
     /// Finds a half.
     fn flow(&self, key: &FlowKey) -> Option<Self::Half>;
     /// Copies a half out of the table.
@@ -247,11 +250,19 @@ pub fn run<H: Hook>(hook: &mut H) -> Verdict {
 
 #[inline(always)]
 fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
-    let found = hook.flow(&packet.key);
+    if !may_be_ours(hook, packet) {
+        hook.step(Step::Filtered, 0, 0, 0);
+        return Verdict::PASS;
+    }
     let now = hook.now();
-    let half = match found {
-        Some(half) => Some(half),
-        None => restored(hook, packet, now),
+    let found = hook.flow(&packet.key);
+    let mut service = None;
+    let half = if found.is_some() {
+        found
+    } else {
+        hook.step(Step::FlowMiss, 0, 0, 0);
+        service = frontend(hook, packet);
+        restored(hook, packet, service.is_some(), now)
     };
     if let Some(half) = half {
         let flow = hook.read(half);
@@ -265,13 +276,10 @@ fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
         match follow::tend(hook, packet, half, flow, now) {
             Tended::Goes(flow) => return follow::send(hook, packet, &flow),
             Tended::Done(verdict) => return verdict,
-            Tended::Over => {}
+            Tended::Over => service = frontend(hook, packet),
         }
     }
-    if H::STAGE == Stage::TcxEgress {
-        return Verdict::PASS;
-    }
-    match hook.service(&frontend(packet)) {
+    match service {
         Some(_) if packet.is_martian() || is_for_another(hook) => Verdict::PASS,
         Some(service) => {
             hook.step(Step::ServiceHit, service.id, service.flags, service.ring_size);
@@ -281,25 +289,40 @@ fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
     }
 }
 
+/// False where the filter rules a packet out.
 #[inline(always)]
-const fn frontend(packet: &Packet) -> ServiceKey {
-    ServiceKey::new(packet.key.dst_be, packet.key.dst_port_be, packet.protocol)
+fn may_be_ours<H: Hook>(hook: &H, packet: &Packet) -> bool {
+    if H::STAGE == Stage::TcxEgress {
+        return hook.filter(Bit::endpoint_port(packet.key.src_port_be));
+    }
+    is_snat_port(hook, packet)
+        || hook.filter(Bit::frontend_port(packet.key.dst_port_be))
+        || hook.filter(Bit::vip(packet.key.dst_be))
+}
+
+/// True where the destination port is one that replies to SNAT come back to.
+#[inline(always)]
+fn is_snat_port<H: Hook>(hook: &H, packet: &Packet) -> bool {
+    let (min, max) = hook.snat_ports();
+    let port = u16::from_be(packet.key.dst_port_be);
+    port >= min && port <= max
+}
+
+/// The service that the packet is addressed to. At egress nothing is.
+#[inline(always)]
+fn frontend<H: Hook>(hook: &H, packet: &Packet) -> Option<Service> {
+    if H::STAGE == Stage::TcxEgress {
+        return None;
+    }
+    hook.service(&ServiceKey::new(packet.key.dst_be, packet.key.dst_port_be, packet.protocol))
 }
 
 /// A half that the table lost, put back from its record. Looked for only where a packet can belong to a flow of ours:
 /// at egress, towards a frontend, and towards a SNAT port.
 #[inline(always)]
-fn restored<H: Hook>(hook: &H, packet: &Packet, now: Tick) -> Option<H::Half> {
-    hook.step(Step::FlowMiss, 0, 0, 0);
-    if packet.opens() {
+fn restored<H: Hook>(hook: &H, packet: &Packet, has_frontend: bool, now: Tick) -> Option<H::Half> {
+    if packet.opens() || !(H::STAGE == Stage::TcxEgress || has_frontend || is_snat_port(hook, packet)) {
         return None;
-    }
-    if H::STAGE != Stage::TcxEgress {
-        let (min, max) = hook.snat_ports();
-        let port = u16::from_be(packet.key.dst_port_be);
-        if (port < min || port > max) && hook.service(&frontend(packet)).is_none() {
-            return None;
-        }
     }
     let flow = hook.find_record(hash::flow(&packet.key), &packet.key, now)?;
     hook.step(Step::FlowRestored, u32::from(flow.flags), flow.backend, 0);
@@ -311,6 +334,9 @@ fn restored<H: Hook>(hook: &H, packet: &Packet, now: Tick) -> Option<H::Half> {
 /// A destination without a frontend: the unknown port of a VIP, or not ours.
 #[inline(always)]
 fn no_frontend<H: Hook>(hook: &H, packet: &Packet) -> Verdict {
+    if H::STAGE == Stage::TcxEgress {
+        return Verdict::PASS;
+    }
     hook.step(Step::ServiceMiss, 0, 0, 0);
     match hook.service(&ServiceKey::catch_all(packet.key.dst_be)) {
         Some(service)

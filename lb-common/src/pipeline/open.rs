@@ -2,7 +2,7 @@
 
 use super::{
     FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, InsertError, Stage, Verdict, drop,
-    follow::{keep_records, send, sends_from_xdp},
+    follow::{send, sends_from_xdp},
 };
 use crate::{
     backend::{BACKEND_LOCAL, Backend},
@@ -30,6 +30,9 @@ struct Way {
 }
 
 /// Opens a flow for `packet` and sends the packet.
+///
+/// No restore record is written yet: the first reply does, so a flood of flows that nobody answers costs the records of
+/// living flows nothing.
 #[inline(always)]
 pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, now: Tick) -> Verdict {
     let hash = hash::flow(&packet.key);
@@ -78,7 +81,6 @@ pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, no
         hook.remove(&to.reversed());
         return drop(hook, DropReason::FlowTableFull);
     }
-    keep_records(hook, packet, &forward, &forward.other(&packet.key), now);
     hook.count_flow(service.id);
     send(hook, packet, &forward)
 }

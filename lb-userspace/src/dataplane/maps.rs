@@ -11,11 +11,13 @@ use aya::{
 };
 use lb_common::{
     abi::map,
-    backend::Backend,
+    backend::{BACKEND_LOCAL, Backend},
+    filter::Bit,
     interface::Interface,
     name::Name,
     ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::ServiceStats,
 };
 use lb_model::op::{Capacity, DataPlane, Op, Tables};
@@ -77,7 +79,25 @@ impl Maps {
         Ok(found != *wanted)
     }
 
+    /// Sets a bit of the filter, which must be there before the entry that needs it.
+    fn set_filter(&mut self, bit: Bit) -> Result<(), PinnedError> {
+        let word = self.pinned.filter.get(&bit.word(), 0).map_err(named(map::FILTER))?;
+        if word & bit.mask() != 0 {
+            return Ok(());
+        }
+        self.pinned.filter.set(bit.word(), word | bit.mask(), 0).map_err(named(map::FILTER))
+    }
+
+    fn set_service(&mut self, key: ServiceKey, service: Service) -> Result<(), PinnedError> {
+        let catch_all = service.flags & SERVICE_CATCH_ALL != 0;
+        self.set_filter(if catch_all { Bit::vip(key.address_be) } else { Bit::frontend_port(key.port_be) })?;
+        self.pinned.services.insert(key, service, 0).map_err(named(map::SERVICES))
+    }
+
     fn set_backend(&mut self, index: u32, backend: Backend) -> Result<(), PinnedError> {
+        if backend.flags & BACKEND_LOCAL != 0 {
+            self.set_filter(Bit::endpoint_port(backend.port_be))?;
+        }
         self.pinned.backends.set(index, backend, 0).map_err(named(map::BACKENDS))
     }
 
@@ -119,9 +139,7 @@ impl DataPlane for Maps {
             Op::SetName { id, name } => {
                 self.pinned.names.insert(id, Name::new(name), 0).map_err(named(map::NAMES))
             }
-            Op::SetService { key, service } => {
-                self.pinned.services.insert(key, service, 0).map_err(named(map::SERVICES))
-            }
+            Op::SetService { key, service } => self.set_service(*key, *service),
             Op::RemoveService { key } => {
                 removed(self.pinned.services.remove(key)).map_err(named(map::SERVICES))
             }

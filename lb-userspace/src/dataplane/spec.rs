@@ -7,6 +7,7 @@ use lb_common::{
     abi::{capacity, map},
     backend::Backend,
     drop_reason::DropReason,
+    filter,
     flow::{Flow, FlowKey, RestoreBucket},
     interface::Interface,
     limit::Bucket,
@@ -115,6 +116,7 @@ impl Sizes {
             MapSpec { name, key: size_of::<K>() as u32, value: size_of::<V>() as u32, entries, flag }
         }
         vec![
+            spec::<u32, u64>(map::FILTER, filter::WORDS, FIXED),
             spec::<ServiceKey, Service>(map::SERVICES, self.services, "--max-services"),
             spec::<u32, RingChunk>(map::RINGS, self.ring_chunks, "--max-ring-chunks"),
             spec::<u32, Backend>(map::BACKENDS, self.backends, "--max-backends"),

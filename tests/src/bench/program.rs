@@ -11,7 +11,7 @@ use lb_common::{
     abi::program,
     flow::FlowKey,
     service::SERVICE_EXTERNAL_IP,
-    tcp::{TCP, UDP},
+    tcp::TCP,
 };
 
 use super::report::{Row, Spread};
@@ -44,12 +44,12 @@ pub fn measure(services: u32, flows: u32) -> Result<Vec<Row>> {
     let mut floors = Vec::new();
     let mut figures = vec![Vec::new(); cases.len()];
     let mut fresh = 0;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let floor = std::iter::repeat_n(&floor_packet, PACKETS);
         floors.push(median_nanos(lab.programs.xdp(program::PASS), floor, None)?);
         for (case, figures) in cases.iter().zip(&mut figures) {
             let packets: Vec<Vec<u8>> = match &case.packets {
-                Packets::Cycle(packets) => packets.iter().cycle().take(PACKETS).cloned().collect(),
+                Packets::Cycle(packets) => packets.iter().cycle().skip(round * PACKETS).take(PACKETS).cloned().collect(),
                 Packets::New => {
                     fresh += PACKETS as u32;
                     (fresh - PACKETS as u32..fresh)
@@ -140,7 +140,6 @@ fn cases(lab: &mut Lab, flows: u32) -> Result<Vec<Case>> {
         run(program, packet)?;
     }
     let strangers = numbers().map(|n| build(udp(client(n), (NODE, 8472)))).take(1000).collect();
-    let _ = UDP;
     Ok(vec![
         Case { name: "not a service", verdict: PASS, packets: Packets::Cycle(strangers) },
         Case { name: "established, local endpoint (DNAT)", verdict: PASS, packets: Packets::Cycle(local) },
