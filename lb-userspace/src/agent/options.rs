@@ -16,8 +16,11 @@ use crate::{
 #[command(after_help = super::error::EXIT_CODES)]
 pub struct Options {
     /// Take Services, EndpointSlices and Nodes from the manifests in this folder, and follow changes.
-    #[arg(long, env = "SLUICE_MANIFESTS", value_name = "DIR")]
-    pub manifests: PathBuf,
+    #[arg(long, env = "SLUICE_MANIFESTS", value_name = "DIR", conflicts_with = "kubeconfig")]
+    pub manifests: Option<PathBuf>,
+    /// Take them from the cluster of this kubeconfig; without either flag, from the cluster that the agent runs in.
+    #[arg(long, env = "SLUICE_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// This node's name in the cluster [default: the host name].
     #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub node_name: Option<String>,
@@ -70,7 +73,10 @@ impl std::fmt::Display for Ports {
 impl Options {
     /// Where objects come from.
     pub fn source(&self) -> Source {
-        Source::Manifests(self.manifests.clone())
+        match &self.manifests {
+            Some(folder) => Source::Manifests(folder.clone()),
+            None => Source::Kubernetes { kubeconfig: self.kubeconfig.clone() },
+        }
     }
 
     /// What the programs are loaded with.
@@ -122,8 +128,7 @@ mod tests {
     }
 
     fn parse(words: &[&str]) -> Result<Options, clap::Error> {
-        Command::try_parse_from([&["agent", "--manifests", "m"], words].concat())
-            .map(|command| command.options)
+        Command::try_parse_from([&["agent"], words].concat()).map(|command| command.options)
     }
 
     #[test]
@@ -155,6 +160,11 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(hint), "{error}");
         }
+    }
+
+    #[test]
+    fn two_sources_are_a_mistake() {
+        assert!(parse(&["--manifests", "a", "--kubeconfig", "b"]).is_err());
     }
 
     #[test]

@@ -142,3 +142,153 @@ pub(super) fn remote_endpoints(tables: &Tables) -> BTreeSet<Ipv4Addr> {
         .map(|backend| Ipv4Addr::from(backend.address_be.to_ne_bytes()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, net::IpAddr};
+
+    use lb_model::{
+        object::{
+            Endpoint, EndpointPort, EndpointSlice, ObjectKey, Protocol, Service, ServicePort, ServiceType,
+        },
+        op::Capacity,
+    };
+
+    use super::*;
+
+    /// Maps in memory that count reads, and fail at a write of choice.
+    #[derive(Default)]
+    struct Fake {
+        tables: Tables,
+        dumps: usize,
+        epochs: usize,
+        fail_at: Option<usize>,
+    }
+
+    impl DataPlane for Fake {
+        type Error = io::Error;
+
+        fn dump(&mut self) -> Result<Tables, io::Error> {
+            self.dumps += 1;
+            Ok(self.tables.clone())
+        }
+
+        fn apply(&mut self, op: &Op) -> Result<(), io::Error> {
+            match &mut self.fail_at {
+                Some(0) => return Err(io::Error::other("no")),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            self.epochs += usize::from(*op == Op::RaiseEpoch);
+            self.tables.apply(op);
+            Ok(())
+        }
+
+        fn capacity(&self) -> Capacity {
+            Capacity { services: 64, chunks: 1024, backends: 64 }
+        }
+    }
+
+    fn config() -> NodeConfig {
+        let own = vec![Ipv4Addr::new(192, 0, 2, 1)];
+        NodeConfig { addresses: own.clone(), primary_addresses: own, ..NodeConfig::default() }
+    }
+
+    fn snapshot(endpoints: u8) -> Snapshot {
+        let key = ObjectKey::new("default", "web");
+        let port =
+            ServicePort { name: String::new(), protocol: Protocol::Tcp, port: 80, node_port: Some(30_080) };
+        let service =
+            Service { service_type: ServiceType::NodePort, ports: vec![port], ..Service::default() };
+        let endpoint = |number| Endpoint {
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)),
+            node: None,
+            ready: true,
+            serving: true,
+            terminating: false,
+        };
+        let slice = EndpointSlice {
+            service: "web".to_owned(),
+            ports: vec![EndpointPort { name: String::new(), protocol: Protocol::Tcp, port: 8080 }],
+            endpoints: (1..=endpoints).map(endpoint).collect(),
+        };
+        Snapshot {
+            services: [(key.clone(), service)].into(),
+            slices: [(key, slice)].into(),
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn the_maps_are_read_at_first_and_again_only_when_distrusted_or_after_a_failure() {
+        let mut reconciler = Reconciler::new(Fake::default());
+        let first = reconciler.sync(&snapshot(2), &config()).unwrap();
+        assert!(first.ops > 0);
+        assert_eq!(reconciler.sync(&snapshot(2), &config()).unwrap().ops, 0);
+        assert_eq!(reconciler.plane().dumps, 1);
+        reconciler.distrust();
+        assert_eq!(reconciler.sync(&snapshot(2), &config()).unwrap().ops, 0);
+        assert_eq!(reconciler.plane().dumps, 2);
+        reconciler.plane().fail_at = Some(0);
+        reconciler.sync(&snapshot(1), &config()).unwrap_err();
+        reconciler.plane().fail_at = None;
+        reconciler.sync(&snapshot(1), &config()).unwrap();
+        assert_eq!(reconciler.plane().dumps, 3);
+    }
+
+    #[test]
+    fn a_foreign_change_is_repaired() {
+        let mut reconciler = Reconciler::new(Fake::default());
+        reconciler.sync(&snapshot(2), &config()).unwrap();
+        let right = reconciler.plane().tables.clone();
+        reconciler.plane().tables.services.clear();
+        reconciler.distrust();
+        reconciler.sync(&snapshot(2), &config()).unwrap();
+        assert_eq!(reconciler.plane().tables, right);
+    }
+
+    #[test]
+    fn wherever_a_plan_breaks_off_the_next_attempt_arrives_and_the_epoch_is_raised() {
+        let ops = {
+            let mut reconciler = Reconciler::new(Fake::default());
+            reconciler.sync(&snapshot(3), &config()).unwrap();
+            reconciler.sync(&snapshot(1), &config()).unwrap().ops
+        };
+        for fail_at in 0..ops {
+            let mut reconciler = Reconciler::new(Fake::default());
+            reconciler.sync(&snapshot(3), &config()).unwrap();
+            let epochs = reconciler.plane().epochs;
+            reconciler.plane().fail_at = Some(fail_at);
+            reconciler.sync(&snapshot(1), &config()).unwrap_err();
+            reconciler.plane().fail_at = None;
+            reconciler.sync(&snapshot(1), &config()).unwrap();
+            assert!(reconciler.plane().epochs > epochs, "broke off at {fail_at}");
+            reconciler.distrust();
+            assert_eq!(reconciler.sync(&snapshot(1), &config()).unwrap().ops, 0);
+            let live =
+                reconciler.plane().tables.backends.values().filter(|backend| backend.address_be != 0).count();
+            assert_eq!(live, 1);
+        }
+    }
+
+    #[test]
+    fn pauses_between_failing_attempts_grow_to_a_minute() {
+        let mut reconciler = Reconciler::new(Fake { fail_at: Some(0), ..Fake::default() });
+        let pauses: Vec<_> = (0..20)
+            .map(|_| {
+                reconciler.sync(&snapshot(1), &config()).unwrap_err();
+                reconciler.pause()
+            })
+            .collect();
+        assert!(pauses.is_sorted());
+        assert_eq!((pauses[0], pauses[19]), (Duration::from_millis(500), LONGEST_PAUSE));
+    }
+
+    #[test]
+    fn only_endpoints_of_other_nodes_are_remote() {
+        let mut reconciler = Reconciler::new(Fake::default());
+        reconciler.sync(&snapshot(1), &config()).unwrap();
+        let tables = reconciler.tables().unwrap();
+        assert_eq!(remote_endpoints(tables), [Ipv4Addr::new(10, 0, 0, 1)].into());
+    }
+}

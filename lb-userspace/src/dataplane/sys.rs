@@ -56,6 +56,8 @@ struct RawLinkInfo {
 /// A pinned link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PinnedLinkInfo {
+    /// Id of the link.
+    pub id: u32,
     /// Id of the program that the link runs.
     pub program: u32,
     /// Index of the device in the namespace that the link was made in; 0 once the device is gone.
@@ -76,8 +78,11 @@ pub fn pinned_link(path: &Path) -> io::Result<Option<PinnedLinkInfo>> {
     };
     // SAFETY: `info` is writable for `info_len` bytes and outlives the call; every bit pattern is valid for it.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
-    Ok(matches!(info.link_type, BPF_LINK_TYPE_XDP | BPF_LINK_TYPE_TCX)
-        .then_some(PinnedLinkInfo { program: info.prog_id, ifindex: info.ifindex }))
+    Ok(matches!(info.link_type, BPF_LINK_TYPE_XDP | BPF_LINK_TYPE_TCX).then_some(PinnedLinkInfo {
+        id: info.id,
+        program: info.prog_id,
+        ifindex: info.ifindex,
+    }))
 }
 
 /// Detaches the program of the link pinned at `path` before this returns; removing the last pin of a link does so at

@@ -1,0 +1,200 @@
+//! A node with one uplink, and the agent on it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use lb_tests::{
+    BPFFS,
+    agent::binary,
+    netns::{self, Namespace},
+    wait,
+};
+use lb_userspace::dataplane::{
+    attach::{Hook, link_name},
+    cleanup::{CleanupError, Removed, cleanup},
+    pin::PinDir,
+    sys::{PinnedLinkInfo, pinned_link},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+const ADMIN: &str = "127.0.0.1:9470";
+/// Small maps: what is tested here does not grow with them.
+const SIZES: [(&str, &str); 4] = [
+    ("SLUICE_MAX_SERVICES", "256"),
+    ("SLUICE_MAX_BACKENDS", "1024"),
+    ("SLUICE_MAX_RING_CHUNKS", "4096"),
+    ("SLUICE_MAX_FLOWS", "4096"),
+];
+/// A Service with an endpoint at the other end of the uplink.
+pub(crate) const MANIFESTS: &str = "
+apiVersion: v1
+kind: Node
+metadata: {name: node}
+status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec: {type: NodePort, ports: [{port: 80, nodePort: 30080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: default, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080, protocol: TCP}]
+endpoints: [{addresses: [192.0.2.2], nodeName: other, conditions: {ready: true}}]
+";
+
+/// A node with one uplink, on the other end of which nobody lives but the kernel.
+pub(crate) struct Node {
+    /// Where its agents run.
+    pub(crate) namespace: Namespace,
+    peer: Namespace,
+    /// The folder of manifests.
+    pub(crate) directory: TempDir,
+    /// Where its agents pin.
+    pub(crate) pins: PinDir,
+}
+
+impl Node {
+    pub(crate) fn new() -> Self {
+        netns::remove_stale();
+        let name = netns::unique_name();
+        let namespace = Namespace::create(&format!("{name}-node")).unwrap();
+        let peer = Namespace::create(&format!("{name}-peer")).unwrap();
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join("all.yaml"), MANIFESTS).unwrap();
+        let node = Self { namespace, peer, directory, pins: PinDir::new(PathBuf::from(BPFFS).join(name)) };
+        node.add_uplink();
+        node
+    }
+
+    pub(crate) fn add_uplink(&self) {
+        let peer = self.peer.name();
+        self.namespace
+            .ip(&format!("link add eth0 type veth peer name eth0 netns {peer}\naddr add 192.0.2.1/24 dev eth0\nlink set eth0 up"))
+            .unwrap();
+        self.peer.ip("addr add 192.0.2.2/24 dev eth0\nlink set eth0 up").unwrap();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.command(binary().unwrap()).unwrap();
+        self.arguments(&mut command, arguments);
+        command
+    }
+
+    pub(crate) fn arguments(&self, command: &mut Command, arguments: &[&str]) {
+        command.args(["agent", "--node-name=node", "--admin", ADMIN]).args(arguments).envs(SIZES);
+        command.arg("--bpf-dir").arg(self.pins.base()).arg("--manifests").arg(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    }
+
+    /// Starts an agent and waits until it says that it is ready.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Agent<'_> {
+        let mut agent = Agent { node: self, process: self.command(arguments).spawn().unwrap() };
+        let ready = wait::until_true("the agent is ready", || {
+            agent.process.try_wait().unwrap().is_some()
+                || self.admin("/readyz").is_some_and(|(code, _)| code == 200)
+        });
+        if ready.is_err() || agent.process.try_wait().unwrap().is_some() {
+            let _ = agent.process.kill();
+            panic!("{}", agent.log());
+        }
+        agent
+    }
+
+    /// Runs an agent that is expected to end by itself: exit code and log.
+    pub(crate) fn fail(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        self.fail_as(self.command(arguments))
+    }
+
+    pub(crate) fn fail_as(&self, mut command: Command) -> (Option<i32>, String) {
+        let mut agent = Agent { node: self, process: command.spawn().unwrap() };
+        let status = wait::until("the agent ends", || agent.process.try_wait().unwrap()).unwrap();
+        (status.code(), agent.log())
+    }
+
+    pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = self.namespace.enter(|| TcpStream::connect(ADMIN)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    pub(crate) fn link(&self, hook: Hook) -> Option<PinnedLinkInfo> {
+        pinned_link(&self.pins.links().join(link_name("eth0", hook))).ok().flatten()
+    }
+
+    pub(crate) fn links(&self) -> [PinnedLinkInfo; 3] {
+        [Hook::Xdp, Hook::Ingress, Hook::Egress].map(|hook| self.link(hook).unwrap())
+    }
+
+    /// What `ip` shows of the uplink.
+    pub(crate) fn uplink(&self) -> String {
+        self.namespace.run("ip", &["-details", "link", "show", "eth0"]).unwrap()
+    }
+
+    pub(crate) fn neighbours(&self) -> String {
+        self.namespace.run("ip", &["neigh", "show", "dev", "eth0"]).unwrap()
+    }
+
+    pub(crate) fn cleanup(&self) -> Result<Removed, CleanupError> {
+        self.namespace.enter(|| cleanup(&self.pins))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Err(error) = self.cleanup() {
+            eprintln!("{error}");
+            let _ = fs::remove_dir_all(self.pins.base());
+        }
+    }
+}
+
+/// An agent, killed when it is dropped.
+pub(crate) struct Agent<'a> {
+    node: &'a Node,
+    process: Child,
+}
+
+impl Agent<'_> {
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+        wait::until("the agent ends", || self.process.try_wait().unwrap()).unwrap()
+    }
+
+    /// What it said; it must have ended.
+    pub(crate) fn log(&mut self) -> String {
+        let mut log = String::new();
+        if let Some(mut stderr) = self.process.stderr.take() {
+            stderr.read_to_string(&mut log).unwrap();
+        }
+        log
+    }
+}
+
+impl Drop for Agent<'_> {
+    fn drop(&mut self) {
+        if self.process.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of the agent in {}\n{}\n---", self.node.namespace.name(), self.log());
+        }
+    }
+}
