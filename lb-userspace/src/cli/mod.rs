@@ -4,6 +4,7 @@
 //! what the tests of this folder exercise.
 
 mod args;
+pub mod check;
 mod clock;
 mod error;
 mod get;

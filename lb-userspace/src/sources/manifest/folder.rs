@@ -217,7 +217,10 @@ impl Reader<'_> {
 }
 
 /// Names of the folder's manifests, in order. Hidden files are editors' and the kubelet's own.
-fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

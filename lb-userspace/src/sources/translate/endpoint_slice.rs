@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The Service that a slice belongs to (`discovery/v1` `LabelServiceName`).
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The slice, or nothing where it is not ours: of another address family, of no Service, of a Service that is not
 /// proxied.

@@ -155,6 +155,11 @@ pub fn key_of(kind: Kind, object: &Value) -> ObjectKey {
     ObjectKey::new(namespace, text("name").unwrap_or_default())
 }
 
+/// True where an EndpointSlice says which Service it belongs to.
+pub fn has_service_name(object: &Value) -> bool {
+    object["metadata"]["labels"][endpoint_slice::SERVICE_NAME].as_str().is_some_and(|name| !name.is_empty())
+}
+
 fn decode<T: DeserializeOwned>(object: &Value) -> Result<T, Finding> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();

@@ -1,0 +1,89 @@
+//! What only shows when objects are seen together: the model's verdict on all of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use lb_model::{
+    cidr::Cidr,
+    config::NodeConfig,
+    desired::desired,
+    object::{EndpointSlice, ObjectKey, Snapshot},
+};
+
+use super::report::{At, Report, Severity};
+use crate::sources::translate::{Kind, Outcome, Translation};
+
+/// All objects of all files.
+#[derive(Default)]
+pub(super) struct Relations {
+    defined: BTreeMap<(Kind, ObjectKey), At>,
+    twice: Vec<(At, Kind, ObjectKey)>,
+    snapshot: Snapshot,
+}
+
+impl Relations {
+    /// Adds an object; of two with one name the first counts.
+    pub(super) fn add(&mut self, at: At, translation: Translation) {
+        let Outcome::Served(object) = translation.outcome else { return };
+        let key = (translation.kind, translation.key);
+        if self.defined.contains_key(&key) {
+            self.twice.push((at, key.0, key.1));
+        } else {
+            object.put(key.1.clone(), &mut self.snapshot);
+            self.defined.insert(key, at);
+        }
+    }
+
+    /// Reports what is wrong between objects.
+    pub(super) fn check(&self, report: &mut Report) {
+        for (at, kind, key) in &self.twice {
+            let first = self.defined.get(&(*kind, key.clone())).map(|first| report.show(*first));
+            let first = first.unwrap_or_default();
+            let message = format!("{} {key}: already defined at {first}; remove one", kind.as_str());
+            report.add_at(*at, Severity::Error, message);
+        }
+        for refusal in desired(&self.snapshot, &any_node()).refusals {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == refusal.kind);
+            if let Some(at) = kind.and_then(|kind| self.defined.get(&(kind, refusal.object.clone()))) {
+                report.add_at(*at, Severity::Error, refusal.message);
+            }
+        }
+        for (key, slice) in &self.snapshot.slices {
+            let at = self.defined.get(&(Kind::EndpointSlice, key.clone()));
+            if let (Some(at), Some(message)) = (at, self.unmatched_ports(key, slice)) {
+                report.add_at(*at, Severity::Warning, format!("EndpointSlice {key}: {message}"));
+            }
+        }
+    }
+
+    /// A port of the slice that no port of its Service leads to. A Service in none of the files is not missed: it may
+    /// stand in others; one whose ports were all refused was reported before.
+    fn unmatched_ports(&self, key: &ObjectKey, slice: &EndpointSlice) -> Option<String> {
+        let service = self.snapshot.services.get(&ObjectKey::new(&key.namespace, &slice.service))?;
+        let names: BTreeSet<_> =
+            service.ports.iter().map(|port| (port.protocol, port.name.as_str())).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let stray = slice.ports.iter().find(|port| !names.contains(&(port.protocol, port.name.as_str())))?;
+        let known: Vec<_> = names.iter().map(|(protocol, name)| format!("{name:?} ({protocol})")).collect();
+        Some(format!(
+            "port {:?} ({}) matches no port of Service {}, which has {}; ports are matched by name",
+            stray.name,
+            stray.protocol,
+            slice.service,
+            known.join(", ")
+        ))
+    }
+}
+
+/// A node that allows everything that a flag could allow, and answers NodePorts on an address that stands for any.
+fn any_node() -> NodeConfig {
+    NodeConfig {
+        primary_addresses: vec![Ipv4Addr::UNSPECIFIED],
+        external_ips_allowed: vec![Cidr::holding(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)],
+        ..NodeConfig::default()
+    }
+}
