@@ -1,7 +1,7 @@
 //! The node's devices: programs on them, what the kernel programs know of them, and the neighbours behind them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::Ipv4Addr,
 };
 
@@ -11,7 +11,7 @@ use crate::dataplane::{
     device::{Device, DeviceError, Selection},
     maps::Maps,
     neighbour::{self, Addresses},
-    netlink::{Change, Netlink, NetlinkError},
+    netlink::{Change, Netlink, NetlinkError, NextHop},
 };
 
 /// Keeps programs on the devices that should have them.
@@ -19,6 +19,8 @@ pub(super) struct Network {
     netlink: Netlink,
     attacher: Attacher,
     macs: Addresses,
+    /// Where packets to remote endpoints go next; asked for again after every change of the network.
+    hops: BTreeMap<Ipv4Addr, Option<NextHop>>,
     wanted: BTreeSet<String>,
     devices: Vec<Device>,
     selection: Selection,
@@ -54,6 +56,7 @@ impl Network {
             netlink,
             attacher,
             macs: Addresses::default(),
+            hops: BTreeMap::new(),
             wanted,
             devices: Vec::new(),
             selection: Selection::default(),
@@ -73,6 +76,7 @@ impl Network {
         maps: &mut Maps,
     ) -> Result<Vec<Trouble>, AgentError> {
         self.devices = self.netlink.devices().await?;
+        self.hops.clear();
         let selection = match Selection::choose(&self.devices, &self.wanted, node_addresses) {
             Ok(selection) => selection,
             Err(error) => return Ok(vec![error.into()]),
@@ -132,9 +136,13 @@ impl Network {
     /// Where the kernel does not answer.
     pub(super) async fn keep_warm(&mut self, endpoints: &BTreeSet<Ipv4Addr>) -> Result<(), NetlinkError> {
         let mut hops: BTreeSet<_> = self.netlink.gateways().await?.into_iter().collect();
+        self.hops.retain(|address, _| endpoints.contains(address));
         for address in endpoints {
-            hops.extend(self.netlink.next_hop(*address).await);
+            if let Entry::Vacant(unknown) = self.hops.entry(*address) {
+                unknown.insert(self.netlink.next_hop(*address).await);
+            }
         }
+        hops.extend(self.hops.values().copied().flatten());
         hops.retain(|hop| is_uplink(&self.selection, hop.ifindex));
         neighbour::manage(&self.netlink, &hops).await
     }

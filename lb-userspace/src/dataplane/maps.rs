@@ -42,7 +42,19 @@ impl Maps {
         if maps.pinned.epoch()? == 0 {
             maps.raise_epoch()?;
         }
+        maps.repair_filter()?;
         Ok(maps)
+    }
+
+    /// Sets the filter's bits for what the maps hold: an entry without its bit is never looked up.
+    fn repair_filter(&mut self) -> Result<(), PinnedError> {
+        for (key, service) in self.pinned.services()? {
+            self.set_filter(filter_bit(&key, &service))?;
+        }
+        for backend in self.pinned.backends()?.values().filter(|backend| backend.flags & BACKEND_LOCAL != 0) {
+            self.set_filter(Bit::endpoint_port(backend.port_be))?;
+        }
+        Ok(())
     }
 
     /// For reading.
@@ -89,8 +101,7 @@ impl Maps {
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) -> Result<(), PinnedError> {
-        let catch_all = service.flags & SERVICE_CATCH_ALL != 0;
-        self.set_filter(if catch_all { Bit::vip(key.address_be) } else { Bit::frontend_port(key.port_be) })?;
+        self.set_filter(filter_bit(&key, &service))?;
         self.pinned.services.insert(key, service, 0).map_err(named(map::SERVICES))
     }
 
@@ -157,6 +168,15 @@ impl DataPlane for Maps {
             chunks: self.pinned.max_entries(map::RINGS),
             backends: self.pinned.max_entries(map::BACKENDS),
         }
+    }
+}
+
+/// The filter's bit that a frontend needs.
+fn filter_bit(key: &ServiceKey, service: &Service) -> Bit {
+    if service.flags & SERVICE_CATCH_ALL != 0 {
+        Bit::vip(key.address_be)
+    } else {
+        Bit::frontend_port(key.port_be)
     }
 }
 

@@ -7,12 +7,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Result, ensure};
 use aya::{TestRun, TestRunOptions};
-use lb_common::{
-    abi::program,
-    flow::FlowKey,
-    service::SERVICE_EXTERNAL_IP,
-    tcp::TCP,
-};
+use lb_common::{abi::program, flow::FlowKey, service::SERVICE_EXTERNAL_IP, tcp::TCP};
 
 use super::report::{Row, Spread};
 use crate::{
@@ -49,7 +44,9 @@ pub fn measure(services: u32, flows: u32) -> Result<Vec<Row>> {
         floors.push(median_nanos(lab.programs.xdp(program::PASS), floor, None)?);
         for (case, figures) in cases.iter().zip(&mut figures) {
             let packets: Vec<Vec<u8>> = match &case.packets {
-                Packets::Cycle(packets) => packets.iter().cycle().skip(round * PACKETS).take(PACKETS).cloned().collect(),
+                Packets::Cycle(packets) => {
+                    packets.iter().cycle().skip(round * PACKETS).take(PACKETS).cloned().collect()
+                }
                 Packets::New => {
                     fresh += PACKETS as u32;
                     (fresh - PACKETS as u32..fresh)

@@ -171,6 +171,20 @@ fn every_refusal_has_its_exit_code_and_one_clear_sentence() {
 }
 
 #[test]
+fn the_three_documented_capabilities_are_enough() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    fs::create_dir_all(node.pins.base()).unwrap();
+    let mut confined = node.namespace.command("setpriv").unwrap();
+    confined.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon"]).arg(binary().unwrap());
+    node.arguments(&mut confined, &[]);
+    let _agent = node.start_as(confined);
+    assert!(node.uplink().contains("name sluice_xdp"), "{}", node.uplink());
+}
+
+#[test]
 fn maps_of_another_size_are_refused_with_the_flag_that_made_them() {
     if !skip::need(skip::NETWORK) {
         return;

@@ -101,7 +101,12 @@ impl Node {
 
     /// Starts an agent and waits until it says that it is ready.
     pub(crate) fn start(&self, arguments: &[&str]) -> Agent<'_> {
-        let mut agent = Agent { node: self, process: self.command(arguments).spawn().unwrap() };
+        self.start_as(self.command(arguments))
+    }
+
+    /// As [`start`](Self::start), by a command of one's own.
+    pub(crate) fn start_as(&self, mut command: Command) -> Agent<'_> {
+        let mut agent = Agent { node: self, process: command.spawn().unwrap() };
         let ready = wait::until_true("the agent is ready", || {
             agent.process.try_wait().unwrap().is_some()
                 || self.admin("/readyz").is_some_and(|(code, _)| code == 200)
