@@ -5,7 +5,11 @@
 //! down0 10.0.0.1/24     next hop of node-b    10.0.0.2    (MAC known), 10.0.0.3 (MAC unknown)
 //! ```
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{
+    io::Write,
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
@@ -40,6 +44,29 @@ pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 254];
 /// MAC of node-b.
 pub const NODE_B_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
 
+/// The namespace, as `ip -batch` reads it.
+const DEVICES: &str = "\
+link set lo up
+link add up0 type veth peer name up1
+link add down0 type veth peer name down1
+link add vxlan0 type vxlan id 1 dstport 8472 dev down0 local 10.0.0.1
+link set up1 up
+link set down1 up
+link set up0 up
+link set down0 up
+link set vxlan0 up
+address add 192.0.2.1/24 dev up0
+address add 10.0.0.1/24 dev down0
+address add 10.244.1.0/32 dev vxlan0
+route add default via 192.0.2.254
+route add 10.244.2.0/24 via 10.0.0.2
+route add 10.244.3.0/24 via 10.0.0.3
+route add 10.244.4.0/24 via 10.244.4.0 dev vxlan0 onlink
+neighbour add 192.0.2.254 lladdr 02:00:00:00:01:fe nud permanent dev up0
+neighbour add 10.0.0.2 lladdr 02:00:00:00:02:02 nud permanent dev down0
+neighbour add 10.244.4.0 lladdr 02:00:00:00:04:00 nud permanent dev vxlan0
+";
+
 /// Index of each device of the lab.
 #[derive(Clone, Copy, Debug)]
 pub struct Devices {
@@ -66,29 +93,7 @@ impl Lab {
     /// Where a command or the kernel refuses.
     pub fn new(sizes: Sizes) -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET).context("a network namespace of its own needs CAP_SYS_ADMIN")?;
-        for command in [
-            "link set lo up",
-            "link add up0 type veth peer name up1",
-            "link add down0 type veth peer name down1",
-            "link add vxlan0 type vxlan id 1 dstport 8472 dev down0 local 10.0.0.1",
-            "link set up1 up",
-            "link set down1 up",
-            "link set up0 up",
-            "link set down0 up",
-            "link set vxlan0 up",
-            "address add 192.0.2.1/24 dev up0",
-            "address add 10.0.0.1/24 dev down0",
-            "address add 10.244.1.0/32 dev vxlan0",
-            "route add default via 192.0.2.254",
-            "route add 10.244.2.0/24 via 10.0.0.2",
-            "route add 10.244.3.0/24 via 10.0.0.3",
-            "route add 10.244.4.0/24 via 10.244.4.0 dev vxlan0 onlink",
-            "neighbour add 192.0.2.254 lladdr 02:00:00:00:01:fe nud permanent dev up0",
-            "neighbour add 10.0.0.2 lladdr 02:00:00:00:02:02 nud permanent dev down0",
-            "neighbour add 10.244.4.0 lladdr 02:00:00:00:04:00 nud permanent dev vxlan0",
-        ] {
-            ip(command)?;
-        }
+        ip(DEVICES)?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("switching forwarding on")?;
         let index = |name: &str| nix::net::if_::if_nametoindex(name).with_context(|| name.to_owned());
         let devices = Devices { up: index("up0")?, down: index("down0")?, overlay: index("vxlan0")? };
@@ -108,13 +113,20 @@ impl Lab {
     }
 }
 
-/// Runs `ip` with space-separated arguments in the thread's namespace.
+/// Runs `ip` commands, one a line, in the thread's namespace.
 ///
 /// # Errors
-/// With the command and what it printed.
-pub fn ip(arguments: &str) -> Result<()> {
-    let output = Command::new("ip").args(arguments.split(' ')).output().context("running ip (iproute2)")?;
-    ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+/// With what `ip` printed.
+pub fn ip(commands: &str) -> Result<()> {
+    let mut child = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("running ip (iproute2)")?;
+    child.stdin.take().context("no pipe")?.write_all(commands.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "ip: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use lb_common::{
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::{ServiceStats, Stat},
 };
+use lb_userspace::dataplane::loader::uninterrupted;
 
 /// Sizes of the maps; small by default, because every load allocates them anew.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +69,11 @@ impl Programs {
         let mut ebpf = loader.load(&object()?).context("loading the BPF object")?;
         for name in [program::XDP, program::PASS] {
             let xdp: &mut Xdp = ebpf.program_mut(name).context(name)?.try_into()?;
-            xdp.load().context(name)?;
+            uninterrupted(|| xdp.load()).context(name)?;
         }
         for name in [program::TCX_INGRESS, program::TCX_INGRESS_L3, program::TCX_EGRESS] {
             let tcx: &mut SchedClassifier = ebpf.program_mut(name).context(name)?.try_into()?;
-            tcx.load().context(name)?;
+            uninterrupted(|| tcx.load()).context(name)?;
         }
         let mut programs = Self { ebpf, next_chunk: 0 };
         programs.set_epoch(1)?;

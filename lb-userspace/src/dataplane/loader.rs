@@ -103,10 +103,12 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
     for name in [program::XDP, program::PASS] {
-        xdp(&mut ebpf, name)?.load().map_err(|source| program_error(name, source))?;
+        let program = xdp(&mut ebpf, name)?;
+        uninterrupted(|| program.load()).map_err(|source| program_error(name, source))?;
     }
     for name in [program::TCX_INGRESS, program::TCX_INGRESS_L3, program::TCX_EGRESS] {
-        classifier(&mut ebpf, name)?.load().map_err(|source| program_error(name, source))?;
+        let program = classifier(&mut ebpf, name)?;
+        uninterrupted(|| program.load()).map_err(|source| program_error(name, source))?;
     }
     Ok(ebpf)
 }
@@ -156,6 +158,23 @@ fn object_error(error: EbpfError) -> LoadError {
         _ => None,
     };
     if is_denied(cause) { LoadError::Denied } else { LoadError::Object(error) }
+}
+
+/// Loads a program again where a signal interrupted the verifier: it gives up with EAGAIN then
+/// (`kernel/bpf/verifier.c`, `do_check`), and libbpf tries five times as well.
+///
+/// # Errors
+/// What the last attempt answered.
+pub fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: usize = 5;
+    for _ in 1..ATTEMPTS {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.raw_os_error() == Some(libc::EAGAIN) => {}
+            done => return done,
+        }
+    }
+    load()
 }
 
 fn program_error(name: &'static str, source: ProgramError) -> LoadError {
