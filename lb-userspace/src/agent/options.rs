@@ -91,7 +91,8 @@ impl Options {
     }
 }
 
-fn default_ports() -> Ports {
+/// Default of `--snat-ports`.
+pub(crate) fn default_ports() -> Ports {
     Ports(snat::PORT_MIN..=snat::PORT_MAX)
 }
 
@@ -107,7 +108,8 @@ fn admin(text: &str) -> Result<Admin, String> {
     text.parse().map(|address| Admin(Some(address))).map_err(|_| "write ADDRESS:PORT, or none".to_owned())
 }
 
-fn ports(text: &str) -> Result<Ports, String> {
+/// Reads `--snat-ports`.
+pub(crate) fn ports(text: &str) -> Result<Ports, String> {
     let range = text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
     match range {
         Some(range) if !range.is_empty() && *range.start() >= 1024 => Ok(Ports(range)),

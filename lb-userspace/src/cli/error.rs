@@ -2,7 +2,8 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use crate::dataplane::{pin::PinError, pinned::PinnedError};
+use super::trace::TraceError;
+use crate::dataplane::{cleanup::CleanupError, netlink::NetlinkError, pin::PinError, pinned::PinnedError};
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +21,13 @@ pub enum CliError {
     #[error(
         "no Sluice maps under {}, but maps of another layout ({}): inspect them with the `sluice` of the agent's release",
         path.display(),
-        layouts.join(", ")
+        layouts.iter().map(|layout| layout.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     OtherLayout {
         /// The pin directory of this release's layout.
         path: PathBuf,
         /// Directories beside it.
-        layouts: Vec<String>,
+        layouts: Vec<PathBuf>,
     },
     /// A pinned map did not answer.
     #[error(transparent)]
@@ -34,6 +35,23 @@ pub enum CliError {
     /// The pin directory did not answer.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The kernel did not list its devices.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// No runtime for netlink.
+    #[error("cannot start a runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// Not everything was taken away.
+    #[error(transparent)]
+    Cleanup(#[from] CleanupError),
+    /// A trace needs a device to come in by.
+    #[error(
+        "Sluice has no program on any uplink: `sluice get interfaces` shows its devices; name one with --interface"
+    )]
+    NoUplink,
+    /// A trace could not be run.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// Nothing goes by the name that was asked for.
     #[error("{kind} \"{name}\" not found{place}; `sluice get {kind}{all}` shows those there are")]
     NotFound {

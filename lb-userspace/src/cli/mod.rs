@@ -5,12 +5,15 @@
 
 mod args;
 pub mod check;
+mod cleanup;
 mod clock;
+mod devices;
 mod error;
 mod get;
 mod names;
 mod output;
 mod pins;
+mod trace;
 
 use std::{
     io::{self, Write as _},
@@ -20,7 +23,7 @@ use std::{
 use clap::Parser as _;
 
 use self::args::{Command, Sluice};
-pub use self::error::CliError;
+pub use self::{error::CliError, trace::TraceError};
 use crate::{agent, dataplane::pin::PinDir};
 
 /// Runs the command line of this process.
@@ -49,6 +52,8 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
     match &sluice.command {
         Command::Agent(options) => Ok(agent::main(&PinDir::new(bpf_dir), options)),
         Command::Get(args) => get::run(bpf_dir, args, out),
+        Command::Trace(args) => trace::run(bpf_dir, args, out),
+        Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
         Command::Version => {
             writeln!(out, "sluice {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)

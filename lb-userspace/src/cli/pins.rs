@@ -1,9 +1,8 @@
 //! Opening what the agent left pinned.
 
-use std::path::Path;
-
 use super::CliError;
 use crate::dataplane::{
+    cleanup,
     pin::PinDir,
     pinned::{Pinned, PinnedError},
 };
@@ -19,22 +18,14 @@ pub(crate) fn open(dir: &PinDir) -> Result<Pinned, CliError> {
 fn absent(dir: &PinDir) -> CliError {
     let path = dir.root();
     // A directory that cannot be listed is as good as an empty one here: the maps are not there.
-    let layouts: Vec<_> = PinDir::list(dir.base())
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|name| is_layout(name) && Path::new(name) != path.file_name().unwrap_or_default())
-        .collect();
+    let mut layouts = cleanup::layouts(dir).unwrap_or_default();
+    layouts.retain(|layout| *layout != path);
     if layouts.is_empty() { CliError::NoMaps { path } } else { CliError::OtherLayout { path, layouts } }
-}
-
-/// True for `v` and a number.
-pub(crate) fn is_layout(name: &str) -> bool {
-    name.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::Path};
 
     use super::*;
 
@@ -55,6 +46,6 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         fs::create_dir(base.path().join("v99")).unwrap();
         let text = message(base.path());
-        assert!(text.contains("another layout (v99)"), "{text}");
+        assert!(text.contains("/v99)"), "{text}");
     }
 }

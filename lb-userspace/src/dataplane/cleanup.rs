@@ -78,8 +78,11 @@ pub fn remove_other_layouts(dir: &PinDir) -> Result<Removed, CleanupError> {
     Ok(removed)
 }
 
-/// Directories `v<number>`.
-fn layouts(dir: &PinDir) -> Result<Vec<PathBuf>, PinError> {
+/// Directories `v<number>`: ours, and those of other releases.
+///
+/// # Errors
+/// Where the pin directory cannot be listed.
+pub fn layouts(dir: &PinDir) -> Result<Vec<PathBuf>, PinError> {
     let is_layout =
         |name: &String| name.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     Ok(PinDir::list(dir.base())?.into_iter().filter(is_layout).map(|name| dir.base().join(name)).collect())

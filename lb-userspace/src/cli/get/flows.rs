@@ -8,10 +8,11 @@ use lb_common::{
 };
 use serde::Serialize;
 
-use super::{Pinned, Resourceful, device_name, device_names};
+use super::{Pinned, Resourceful};
 use crate::cli::{
     CliError,
     clock::Clock,
+    devices,
     names::{self, ServiceName, ServiceNames, Target},
     output::{self, Column, Row},
 };
@@ -91,10 +92,10 @@ impl Resourceful for FlowRow {
 /// Every half, by client.
 pub(super) fn collect(pinned: &Pinned, clock: Clock) -> Result<Vec<FlowRow>, CliError> {
     let services = names::service_names(&pinned.names()?);
-    let devices = device_names();
+    let device_names = devices::names();
     let mut rows = pinned
         .flows()
-        .map(|entry| entry.map(|(key, flow)| row(&key, &flow, clock, &services, &devices)))
+        .map(|entry| entry.map(|(key, flow)| row(&key, &flow, clock, &services, &device_names)))
         .collect::<Result<Vec<_>, _>>()?;
     rows.sort_by(|a, b| {
         (a.client, a.frontend, &a.protocol, a.half).cmp(&(b.client, b.frontend, &b.protocol, b.half))
@@ -107,7 +108,7 @@ fn row(
     flow: &Flow,
     clock: Clock,
     services: &ServiceNames,
-    devices: &BTreeMap<u32, String>,
+    device_names: &BTreeMap<u32, String>,
 ) -> FlowRow {
     let reverse = flow.flags & FLOW_REVERSE != 0;
     // A reverse half is endpoint → source becoming frontend → client: turn it round and it reads like a forward half.
@@ -130,7 +131,7 @@ fn row(
         last_seen_at: clock.rfc3339(flow.last_seen),
         service: services.get(&flow.service).cloned().unwrap_or_default(),
         out_interface: (flow.flags & FLOW_LOCAL == 0 && flow.ifindex != 0)
-            .then(|| device_name(devices, flow.ifindex)),
+            .then(|| devices::name(device_names, flow.ifindex)),
         via_stack: flow.flags & (FLOW_VIA_STACK | FLOW_LOCAL) != 0,
         backend: flow.backend,
         age: clock.since(flow.opened),

@@ -8,14 +8,14 @@ use std::{
 use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
 use serde::Serialize;
 
-use super::{Pinned, Resourceful, device_name, device_names};
+use super::{Pinned, Resourceful};
 use crate::{
     cli::{
-        CliError,
+        CliError, devices,
         names::{self, ServiceName},
         output::{self, Column, Row},
     },
-    dataplane::pin::PinDir,
+    dataplane::{attach::Hook, device::Device, pin::PinDir},
 };
 
 /// A device.
@@ -46,12 +46,10 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(interface: Interface, programs: &BTreeSet<String>) -> Self {
+    fn of(interface: Interface, hooks: &BTreeSet<Hook>, generic: bool) -> Self {
         if interface.flags & INTERFACE_XDP != 0 {
-            Self::Native
-        } else if programs.contains("xdp") {
-            Self::Generic
-        } else if programs.is_empty() {
+            if generic { Self::Generic } else { Self::Native }
+        } else if hooks.is_empty() {
             Self::None
         } else {
             Self::Tc
@@ -96,33 +94,22 @@ impl Resourceful for InterfaceRow {
 
 /// Every device, by index.
 pub(super) fn collect(pinned: &Pinned, dir: &PinDir) -> Result<Vec<InterfaceRow>, CliError> {
-    Ok(rows(&pinned.interfaces()?, &PinDir::list(&dir.links())?, &device_names()))
+    Ok(rows(&pinned.interfaces()?, &PinDir::list(&dir.links())?, &devices::list()?))
 }
 
-/// Hooks by device name, from the names of pinned links (`eth0-xdp`; a device's name may hold dashes itself).
-pub(crate) fn hooks(links: &[String]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut hooks = BTreeMap::<_, BTreeSet<_>>::new();
-    for (device, hook) in links.iter().filter_map(|link| link.rsplit_once('-')) {
-        hooks.entry(device.to_owned()).or_default().insert(hook.to_owned());
-    }
-    hooks
-}
-
-fn rows(
-    interfaces: &BTreeMap<u32, Interface>,
-    links: &[String],
-    devices: &BTreeMap<u32, String>,
-) -> Vec<InterfaceRow> {
-    let hooks = hooks(links);
+fn rows(interfaces: &BTreeMap<u32, Interface>, links: &[String], devices: &[Device]) -> Vec<InterfaceRow> {
+    let hooks = devices::hooks(links);
     interfaces
         .iter()
         .map(|(ifindex, interface)| {
-            let name = device_name(devices, *ifindex);
+            let device = devices.iter().find(|device| device.index == *ifindex);
+            let name = device.map_or_else(|| format!("if{ifindex}"), |device| device.name.clone());
             let programs = hooks.get(&name).cloned().unwrap_or_default();
+            let generic = device.and_then(|device| device.xdp).is_some_and(|xdp| xdp.generic);
             InterfaceRow {
                 ifindex: *ifindex,
-                mode: Mode::of(*interface, &programs),
-                programs: programs.into_iter().collect(),
+                mode: Mode::of(*interface, &programs, generic),
+                programs: programs.iter().map(ToString::to_string).collect(),
                 overlay: interface.flags & INTERFACE_OVERLAY != 0,
                 snat_address: (interface.address_be != 0).then(|| names::address(interface.address_be)),
                 name,
@@ -134,29 +121,39 @@ fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::{Format, View};
+    use crate::{
+        cli::output::{Format, View},
+        dataplane::device::XdpProgram,
+    };
 
     #[test]
-    fn the_mode_follows_from_the_flag_and_the_pinned_links() {
+    fn the_mode_follows_from_the_flag_the_links_and_the_device() {
         let address_be = u32::from_ne_bytes([172, 18, 0, 2]);
         let interfaces = BTreeMap::from([
             (2, Interface { address_be, flags: INTERFACE_XDP, ..Interface::default() }),
-            (3, Interface { address_be, ..Interface::default() }),
-            (4, Interface { flags: INTERFACE_OVERLAY, ..Interface::default() }),
-            (5, Interface::default()),
+            (3, Interface { address_be, flags: INTERFACE_XDP, ..Interface::default() }),
+            (4, Interface { address_be, ..Interface::default() }),
+            (5, Interface { flags: INTERFACE_OVERLAY, ..Interface::default() }),
+            (6, Interface::default()),
         ]);
-        let links = ["eth-0-in", "eth-0-out", "eth-0-xdp", "eth1-xdp", "flannel.1-in"].map(str::to_owned);
+        let links = ["eth-0-in", "eth-0-out", "eth-0-xdp", "eth1-xdp", "eth2-in", "flannel:1-in"];
         let devices =
-            BTreeMap::from([(2, "eth-0".to_owned()), (3, "eth1".to_owned()), (4, "flannel.1".to_owned())]);
+            [("eth-0", 2), ("eth1", 3), ("eth2", 4), ("flannel.1", 5)].map(|(name, index)| Device {
+                index,
+                name: name.to_owned(),
+                xdp: Some(XdpProgram { id: 1, generic: index == 3 }),
+                ..Device::default()
+            });
         let mut out = Vec::new();
         let view = View { format: Format::Wide, all_namespaces: false, no_headers: false };
-        output::print(&mut out, view, &rows(&interfaces, &links, &devices)).unwrap();
+        output::print(&mut out, view, &rows(&interfaces, &links.map(str::to_owned), &devices)).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
         IFINDEX  NAME       MODE     PROGRAMS    SNAT-ADDRESS  OVERLAY
-        2        eth-0      native   in,out,xdp  172.18.0.2    false
+        2        eth-0      native   xdp,in,out  172.18.0.2    false
         3        eth1       generic  xdp         172.18.0.2    false
-        4        flannel.1  tc       in          -             true
-        5        if5        none     -           -             false
+        4        eth2       tc       in          172.18.0.2    false
+        5        flannel.1  tc       in          -             true
+        6        if6        none     -           -             false
         ");
     }
 }

@@ -6,9 +6,7 @@ mod flows;
 mod interfaces;
 mod services;
 
-use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
-
-use nix::net::if_::if_nameindex;
+use std::{io, path::Path, process::ExitCode};
 
 use super::{
     CliError,
@@ -91,15 +89,4 @@ fn nothing<R: Resourceful>(namespace: Option<&str>) -> String {
         Some(namespace) => format!("no {} in namespace {namespace}; use -A for all namespaces", R::KIND),
         None => format!("no {}", R::KIND),
     }
-}
-
-/// Names of this network namespace's devices by index; empty where the kernel does not tell.
-pub(crate) fn device_names() -> BTreeMap<u32, String> {
-    let Ok(devices) = if_nameindex() else { return BTreeMap::new() };
-    devices.iter().map(|device| (device.index(), device.name().to_string_lossy().into_owned())).collect()
-}
-
-/// A device's name, or its number where it is gone.
-pub(crate) fn device_name(names: &BTreeMap<u32, String>, ifindex: u32) -> String {
-    names.get(&ifindex).cloned().unwrap_or_else(|| format!("if{ifindex}"))
 }
