@@ -90,7 +90,7 @@ impl AgentError {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Capability { .. } | Self::Load(LoadError::Denied) => 3,
-            Self::Kernel { .. } | Self::Attach(AttachError::NoTcx { .. }) => 4,
+            Self::Kernel { .. } => 4,
             Self::Device(_) => 5,
             Self::Attach(AttachError::Foreign { .. }) => 6,
             Self::Lock(LockError::Held { .. }) => 7,

@@ -83,7 +83,7 @@ impl Network {
         };
         let changed = self.selection != selection;
         self.selection = selection;
-        let (attached, errors) = self.attacher.attach(&self.selection);
+        let (attached, errors) = self.attacher.attach(&self.devices, &self.selection);
         for device in self.selection.uplinks.values() {
             if let Some(mode) =
                 attached.get(&device.index).filter(|mode| self.attached.get(&device.index) != Some(mode))

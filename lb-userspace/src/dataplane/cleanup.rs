@@ -9,7 +9,7 @@ use std::{
 use tokio::runtime;
 
 use super::{
-    attach::parse_link_name,
+    attach::{clsact, parse_link_name},
     lock::{Lock, LockError},
     neighbour,
     netlink::{Netlink, NetlinkError},
@@ -26,9 +26,9 @@ pub enum CleanupError {
     /// A pin cannot be removed.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// Neighbours cannot be listed.
-    #[error("programs are detached, but neighbours are still kept warm: {0}")]
-    Neighbours(#[from] NetlinkError),
+    /// The kernel does not list its neighbours or devices.
+    #[error("pins are removed, but neighbours may still be kept warm: {0}")]
+    Network(#[from] NetlinkError),
 }
 
 /// What was taken away.
@@ -62,7 +62,7 @@ pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
     if PinDir::list(dir.base())?.is_empty() {
         fs::remove_dir(dir.base()).map_err(|source| PinError::Io { path: dir.base().to_owned(), source })?;
     }
-    removed.neighbours = forget_neighbours(&devices)?;
+    forget_network(&devices, &mut removed)?;
     Ok(removed)
 }
 
@@ -116,10 +116,22 @@ fn devices_of(layout: &Path) -> Result<Vec<u32>, PinError> {
     Ok(infos.filter_map(|info| info.ok().flatten()).map(|info| info.ifindex).collect())
 }
 
-fn forget_neighbours(devices: &BTreeSet<u32>) -> Result<usize, NetlinkError> {
+/// What is not pinned: neighbours, and on an old kernel the filters that stand for tcx links.
+fn forget_network(devices: &BTreeSet<u32>, removed: &mut Removed) -> Result<(), NetlinkError> {
     let runtime =
         runtime::Builder::new_current_thread().enable_all().build().map_err(NetlinkError::Socket)?;
-    runtime.block_on(async { neighbour::forget(&Netlink::open()?, devices).await })
+    runtime.block_on(async {
+        let netlink = Netlink::open()?;
+        removed.neighbours = neighbour::forget(&netlink, devices).await?;
+        if clsact::is_needed() {
+            for device in netlink.devices().await? {
+                removed
+                    .links
+                    .extend(clsact::detach_all(&device.name).map(|hook| format!("{} {hook}", device.name)));
+            }
+        }
+        Ok(())
+    })
 }
 
 fn remove(path: &Path, by: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PinError> {

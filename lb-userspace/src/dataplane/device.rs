@@ -7,7 +7,7 @@ use std::{
 
 use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
 
-use super::attach::Attached;
+use super::attach::{Attached, Hook};
 
 /// The XDP program on a device, as netlink tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,13 @@ impl Selection {
             }
         }
         Ok(selection)
+    }
+
+    /// The device of this index where it is to have a program at `hook`.
+    pub fn wanted(&self, index: u32, hook: Hook) -> Option<&Device> {
+        let uplink = self.uplinks.values().find(|device| device.index == index);
+        let overlay = || self.overlays.values().find(|device| device.index == index);
+        if hook == Hook::Ingress { uplink.or_else(overlay) } else { uplink }
     }
 
     /// The `interfaces` map of this selection, given where uplinks have their programs.

@@ -5,10 +5,13 @@ mod node;
 
 use std::fs;
 
+use aya::programs::TcAttachType;
+use lb_common::abi::program;
 use lb_tests::{agent::binary, skip, wait, xdp_pass};
 use lb_userspace::dataplane::{
-    attach::Hook,
+    attach::{Hook, clsact},
     cleanup::{CleanupError, Removed},
+    loader::{self, Settings},
     pinned::Pinned,
 };
 use nix::sys::signal::Signal;
@@ -144,6 +147,7 @@ fn somebody_elses_xdp_program_is_left_alone_and_named() {
     assert_eq!(code, Some(6), "{log}");
     assert!(log.contains("eth0 already runs the XDP program") && log.contains("--mode tc"), "{log}");
     assert_eq!(node.uplink(), before);
+    assert!(node.link(Hook::Ingress).is_none() && node.link(Hook::Egress).is_none());
     // Beside it, tcx has room.
     let _agent = node.start(&["--mode", "tc"]);
     assert_eq!(node.uplink(), before);
@@ -232,4 +236,31 @@ fn cleanup_waits_for_no_agent_and_then_removes_everything() {
     assert!(!node.neighbours().contains("managed"), "{}", node.neighbours());
     assert!(!node.pins.base().exists());
     assert_eq!(node.cleanup().unwrap(), Removed::default());
+}
+
+/// What kernels before 6.6 get in place of tcx links.
+#[test]
+fn a_clsact_filter_is_replaced_in_place_outlives_its_loader_and_is_found_again_by_name() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    node.pins.create().unwrap();
+    let settings = Settings { sizes: node::sizes(), ..Settings::default() };
+    let filters = || node.namespace.run("tc", &["filter", "show", "dev", "eth0", "ingress"]).unwrap();
+    let programs: Vec<_> = (0..2)
+        .map(|_| {
+            node.namespace.enter(|| {
+                let mut ebpf = loader::load(&node.pins, &settings).unwrap();
+                let program = loader::classifier(&mut ebpf, program::TCX_INGRESS).unwrap();
+                clsact::attach(program, "eth0", TcAttachType::Ingress).unwrap();
+                program.info().unwrap().id()
+            })
+        })
+        .collect();
+    assert_eq!(filters().matches(" handle ").count(), 1, "{}", filters());
+    assert!(filters().contains(&format!("id {} ", programs[1])), "{programs:?}: {}", filters());
+    let detached: Vec<_> = node.namespace.enter(|| clsact::detach_all("eth0").collect());
+    assert_eq!(detached, [Hook::Ingress]);
+    assert!(!filters().contains("sluice"), "{}", filters());
 }

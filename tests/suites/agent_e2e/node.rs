@@ -19,6 +19,7 @@ use lb_userspace::dataplane::{
     attach::{Hook, link_name},
     cleanup::{CleanupError, Removed, cleanup},
     pin::PinDir,
+    spec::Sizes,
     sys::{PinnedLinkInfo, pinned_link},
 };
 use nix::{
@@ -35,6 +36,11 @@ const SIZES: [(&str, &str); 4] = [
     ("SLUICE_MAX_RING_CHUNKS", "4096"),
     ("SLUICE_MAX_FLOWS", "4096"),
 ];
+/// The same for what is loaded without an agent.
+pub(crate) fn sizes() -> Sizes {
+    Sizes { services: 256, backends: 1024, ring_chunks: 4096, flows: 4096 }
+}
+
 /// A Service with an endpoint at the other end of the uplink.
 pub(crate) const MANIFESTS: &str = "
 apiVersion: v1

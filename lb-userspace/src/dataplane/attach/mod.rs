@@ -1,0 +1,205 @@
+//! Puts the programs on devices, by links that are pinned and outlive the agent.
+
+pub mod clsact;
+mod error;
+mod link;
+mod mode;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use aya::{
+    Ebpf,
+    programs::{LinkOrder, TcAttachType, XdpMode, links::FdLink, tc::TcAttachOptions},
+};
+use lb_common::abi::program;
+
+pub use self::{
+    error::AttachError,
+    link::{Hook, link_name, parse_link_name},
+    mode::{Attached, Mode},
+};
+use self::{
+    error::xdp_refusal,
+    link::{pin, pinned, unpin, usable},
+};
+use super::{
+    device::{Device, Selection},
+    loader,
+    pin::PinDir,
+    sys,
+};
+
+/// Loaded programs, and the links that hold them on devices.
+pub struct Attacher {
+    dir: PinDir,
+    ebpf: Ebpf,
+    mode: Mode,
+    /// Devices whose driver has refused native XDP: not asked again.
+    stepped_down: BTreeSet<u32>,
+    /// Filters that stand for tcx links on an old kernel; none before the first look.
+    filters: Option<BTreeSet<(u32, Hook)>>,
+}
+
+impl Attacher {
+    /// An attacher of the programs in `ebpf`.
+    pub fn new(dir: PinDir, ebpf: Ebpf, mode: Mode) -> Self {
+        Self { dir, ebpf, mode, stepped_down: BTreeSet::new(), filters: None }
+    }
+
+    /// Brings programs to where `selection` says and takes ours away from all others of `devices`. Every device is
+    /// tried; what could not be done is in the second part of the answer.
+    pub fn attach(
+        &mut self,
+        devices: &[Device],
+        selection: &Selection,
+    ) -> (BTreeMap<u32, Attached>, Vec<AttachError>) {
+        let mut attached = BTreeMap::new();
+        if clsact::is_needed() {
+            self.release_filters(devices, selection);
+        }
+        let mut errors: Vec<_> = self.release(selection).err().into_iter().collect();
+        for device in selection.uplinks.values() {
+            match self.uplink(device) {
+                Ok(mode) => {
+                    attached.insert(device.index, mode);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        for device in selection.overlays.values() {
+            errors.extend(self.tcx(device, Hook::Ingress).err());
+        }
+        (attached, errors)
+    }
+
+    fn uplink(&mut self, device: &Device) -> Result<Attached, AttachError> {
+        let path = self.dir.links().join(link_name(&device.name, Hook::Xdp));
+        if self.mode != Mode::Tc {
+            error::refuse_foreign(device, usable(&path, device)?)?;
+        }
+        // XDP leaves packets to tcx, never the other way round: tcx comes first.
+        self.tcx(device, Hook::Ingress)?;
+        self.tcx(device, Hook::Egress)?;
+        match self.mode {
+            Mode::Tc => {
+                unpin(&path)?;
+                Ok(Attached::Tc)
+            }
+            Mode::Generic => self.xdp(device, XdpMode::Skb).map(|()| Attached::Generic),
+            Mode::Native => self.xdp(device, XdpMode::Driver).map(|()| Attached::Native),
+            Mode::Auto if self.stepped_down.contains(&device.index) => Ok(Attached::Tc),
+            Mode::Auto => match self.xdp(device, XdpMode::Driver) {
+                Ok(()) => Ok(Attached::Native),
+                Err(AttachError::Mode { device: name, source, .. }) => {
+                    tracing::warn!(device = name, error = %source, "no native XDP; packets are met at tcx");
+                    self.stepped_down.insert(device.index);
+                    Ok(Attached::Tc)
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    fn xdp(&mut self, device: &Device, mode: XdpMode) -> Result<(), AttachError> {
+        let path = self.dir.links().join(link_name(&device.name, Hook::Xdp));
+        let program = loader::xdp(&mut self.ebpf, program::XDP)?;
+        let failed = |source| AttachError::program(device, Hook::Xdp, source);
+        let id = program.info().map_err(failed)?.id();
+        if let Some(link) = usable(&path, device)? {
+            let generic = device.xdp.is_some_and(|xdp| xdp.id == link.program && xdp.generic);
+            if generic == (mode == XdpMode::Skb) {
+                if link.program != id {
+                    let old = pinned(&path)?.try_into().map_err(|error| AttachError::link(&path, error))?;
+                    program.attach_to_link(old).and_then(|id| program.take_link(id)).map_err(failed)?;
+                }
+                return Ok(());
+            }
+            // A link keeps its mode for life.
+            unpin(&path)?;
+        }
+        let link = match program.attach_to_if_index(device.index, mode) {
+            Ok(id) => program.take_link(id).map_err(failed)?,
+            Err(source) => return Err(xdp_refusal(device, mode, source)),
+        };
+        // aya falls back to netlink where the kernel answers EINVAL; what is attached so dies with the agent.
+        let link: FdLink = link.try_into().map_err(|error| AttachError::link(&path, error))?;
+        pin(link, &path)
+    }
+
+    fn tcx(&mut self, device: &Device, hook: Hook) -> Result<(), AttachError> {
+        let path = self.dir.links().join(link_name(&device.name, hook));
+        let (name, direction) = match hook {
+            Hook::Egress => (program::TCX_EGRESS, TcAttachType::Egress),
+            _ if device.ethernet => (program::TCX_INGRESS, TcAttachType::Ingress),
+            _ => (program::TCX_INGRESS_L3, TcAttachType::Ingress),
+        };
+        let program = loader::classifier(&mut self.ebpf, name)?;
+        let failed = |source| AttachError::program(device, hook, source);
+        if let Some(filters) = &mut self.filters {
+            if filters.insert((device.index, hook)) {
+                clsact::attach(program, &device.name, direction).map_err(failed)?;
+            }
+            return Ok(());
+        }
+        let id = program.info().map_err(failed)?.id();
+        if let Some(link) = usable(&path, device)? {
+            if link.program != id {
+                let old = pinned(&path)?.try_into().map_err(|error| AttachError::link(&path, error))?;
+                program.attach_to_link(old).and_then(|id| program.take_link(id)).map_err(failed)?;
+            }
+            return Ok(());
+        }
+        // First in line: a program before ours that answers with a final verdict would hide packets from us.
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let link = program
+            .attach_with_options(&device.name, direction, options)
+            .and_then(|id| program.take_link(id))
+            .map_err(failed)?;
+        let link: FdLink = link.try_into().map_err(|error| AttachError::link(&path, error))?;
+        pin(link, &path)
+    }
+
+    /// Takes our filters off devices that are not to have them; at first off all, for an earlier agent may have had
+    /// other devices.
+    fn release_filters(&mut self, devices: &[Device], selection: &Selection) {
+        let known = self.filters.take();
+        let mut kept = known.clone().unwrap_or_default();
+        for device in devices {
+            for (hook, direction) in clsact::DIRECTIONS {
+                let filter = (device.index, hook);
+                let suspect = known.as_ref().is_none_or(|known| known.contains(&filter));
+                if suspect && selection.wanted(device.index, hook).is_none() {
+                    clsact::detach(&device.name, direction);
+                    kept.remove(&filter);
+                }
+            }
+        }
+        kept.retain(|(index, _)| devices.iter().any(|device| device.index == *index));
+        self.filters = Some(kept);
+    }
+
+    /// Takes our programs off devices that are not to have them (any more), and follows renamed ones.
+    fn release(&self, selection: &Selection) -> Result<(), AttachError> {
+        let links = self.dir.links();
+        for name in PinDir::list(&links)? {
+            let path = links.join(&name);
+            let Some((_, hook)) = parse_link_name(&name) else { continue };
+            let info =
+                sys::pinned_link(&path).map_err(|source| AttachError::Link { path: path.clone(), source })?;
+            let Some(info) = info else { continue };
+            match selection.wanted(info.ifindex, hook) {
+                None => unpin(&path)?,
+                Some(device) => {
+                    let right = links.join(link_name(&device.name, hook));
+                    if right != path {
+                        fs::rename(&path, &right).map_err(|source| AttachError::Link { path, source })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
