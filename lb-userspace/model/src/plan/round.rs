@@ -100,7 +100,11 @@ impl<'a> Round<'a> {
         let entries = self.with_entries(service.frontends.iter().map(|frontend| frontend.key))?;
         let id = match self.ids.known(name) {
             Some(id) => id,
-            None => self.ids.free().ok_or_else(|| self.full_services())?,
+            None => self.ids.free().ok_or(Full {
+                map: map::SERVICE_STATS,
+                used: self.capacity.services,
+                capacity: self.capacity.services,
+            })?,
         };
         let Some(taken) = self.indices.take(&service.members) else {
             let (used, capacity) = self.indices.usage();

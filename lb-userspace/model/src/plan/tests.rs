@@ -1,1 +1,202 @@
+use std::collections::BTreeMap;
 
+use lb_common::{backend::BACKEND_TERMINATING, ring, service::ServiceKey};
+
+use super::*;
+use crate::{
+    backend_id::BackendId,
+    desired::{DesiredService, Frontend},
+    explain::explain,
+    object::{ObjectKey, Protocol},
+};
+
+const ROOMY: Capacity = Capacity { services: 100, chunks: 4096, backends: 2000 };
+
+fn id(address: u32) -> BackendId {
+    BackendId { address: (0x0a00_0000 + address).into(), port: 8080, protocol: Protocol::Tcp }
+}
+
+fn key(port: u16) -> ServiceKey {
+    ServiceKey::new(u32::from_ne_bytes([192, 0, 2, 1]), port.to_be(), 6)
+}
+
+/// A NodePort Service `ns/web<port>` on each of `ports`, all with the same endpoints.
+fn web(ports: &[u16], members: std::ops::Range<u32>) -> Desired {
+    let service = |port: &u16| DesiredService {
+        object: ObjectKey::new("ns", format!("web{port}")),
+        frontends: vec![Frontend { key: key(*port), flags: lb_common::service::SERVICE_NODE_PORT }],
+        members: members.clone().map(id).collect(),
+        draining: Vec::new(),
+    };
+    Desired {
+        services: ports.iter().map(|port| (format!("ns/web{port}"), service(port))).collect(),
+        backends: members.clone().map(|member| (id(member), 0)).collect(),
+        refusals: Vec::new(),
+    }
+}
+
+fn bring(tables: &mut Tables, desired: &Desired, capacity: Capacity) -> Plan {
+    let plan = plan(desired, tables, capacity);
+    plan.ops.iter().for_each(|op| tables.apply(op));
+    plan
+}
+
+fn kinds(plan: &Plan) -> Vec<&'static str> {
+    let kind = |op: &Op| match op {
+        Op::SetBackend { .. } => "SetBackend",
+        Op::SetRing { .. } => "SetRing",
+        Op::SetName { .. } => "SetName",
+        Op::SetService { .. } => "SetService",
+        Op::RemoveService { .. } => "RemoveService",
+        Op::RemoveName { .. } => "RemoveName",
+        Op::RemoveBackend { .. } => "RemoveBackend",
+        Op::RaiseEpoch => "RaiseEpoch",
+    };
+    plan.ops.iter().map(kind).collect()
+}
+
+#[test]
+fn what_is_referred_to_is_written_first_and_removed_last() {
+    let mut tables = Tables::default();
+    let plan = bring(&mut tables, &web(&[80], 0..1), ROOMY);
+    assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetName", "SetService"]);
+    let plan = bring(&mut tables, &web(&[81], 1..2), ROOMY);
+    let expected = [
+        "SetBackend",
+        "SetRing",
+        "SetName",
+        "SetService",
+        "RemoveService",
+        "RemoveName",
+        "RemoveBackend",
+        "RaiseEpoch",
+    ];
+    assert_eq!(kinds(&plan), expected);
+}
+
+#[test]
+fn a_changed_ring_is_written_beside_the_old_one_and_then_switched_to() {
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[80], 0..2), ROOMY);
+    let old = tables.services[&key(80)];
+    let plan = bring(&mut tables, &web(&[80], 0..3), ROOMY);
+    let new = tables.services[&key(80)];
+    assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetService"]);
+    assert_eq!((new.id, new.ring_size), (old.id, 509));
+    assert!(new.ring >= old.ring + ring::chunks(old.ring_size));
+}
+
+#[test]
+fn an_index_is_reused_under_a_new_generation_only() {
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[80], 0..1), ROOMY);
+    bring(&mut tables, &web(&[80], 0..0), ROOMY);
+    assert_eq!((tables.backends[&1].address_be, tables.backends[&1].generation), (0, 2));
+    bring(&mut tables, &web(&[80], 1..2), ROOMY);
+    assert_eq!(tables.backends[&1], id(1).entry(0, 2));
+}
+
+#[test]
+fn an_endpoint_that_leaves_the_ring_keeps_its_entry_as_long_as_it_is_known() {
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[80], 0..2), ROOMY);
+    let mut desired = web(&[80], 0..1);
+    desired.services.values_mut().for_each(|service| service.draining = vec![id(1), id(7)]);
+    desired.backends.extend([(id(1), BACKEND_TERMINATING), (id(7), BACKEND_TERMINATING)]);
+    let plan = bring(&mut tables, &desired, ROOMY);
+    assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetService", "RaiseEpoch"]);
+    assert_eq!(tables.backends[&2], id(1).entry(BACKEND_TERMINATING, 1));
+    assert_eq!(tables.backends.len(), 2, "one that was never in a ring gets no entry");
+    let plan = bring(&mut tables, &web(&[80], 0..1), ROOMY);
+    assert_eq!(kinds(&plan), ["RemoveBackend", "RaiseEpoch"]);
+}
+
+#[test]
+fn every_member_gets_its_share_of_the_ring() {
+    for count in [1, 2, 7, 10, 100] {
+        let mut tables = Tables::default();
+        bring(&mut tables, &web(&[80], 0..count), ROOMY);
+        let service = explain(&tables).services.remove(0);
+        assert_eq!(service.endpoints.len(), count as usize);
+        let shares = service.endpoints.iter().map(|share| share.slots);
+        let (least, most) = (shares.clone().min().unwrap(), shares.clone().max().unwrap());
+        assert!(most - least <= 1, "{count} members: {least} to {most} slots");
+        assert_eq!(shares.sum::<u32>(), ring::size_for(count as usize));
+    }
+}
+
+#[test]
+fn nodes_that_number_endpoints_differently_choose_alike() {
+    let endpoints_by_slot = |tables: &Tables| {
+        let ring = &tables.rings[&tables.services[&key(80)].ring];
+        ring.iter().map(|index| BackendId::of(&tables.backends[index])).collect::<Vec<_>>()
+    };
+    let (mut one, mut other) = (Tables::default(), Tables::default());
+    bring(&mut one, &web(&[80], 0..9), ROOMY);
+    for members in [5..20, 3..6, 7..9, 0..9] {
+        bring(&mut other, &web(&[80], members), ROOMY);
+    }
+    assert_ne!(one.backends, other.backends);
+    assert_eq!(endpoints_by_slot(&one), endpoints_by_slot(&other));
+}
+
+#[test]
+fn a_full_map_serves_what_fits_and_says_which_map_and_how_full() {
+    let refused = |capacity: Capacity, desired: &Desired| {
+        let plan = bring(&mut Tables::default(), desired, capacity);
+        plan.refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let two = web(&[80, 81], 0..3);
+    assert_eq!(
+        refused(Capacity { services: 2, ..ROOMY }, &two),
+        "Service ns/web81: MapFull: ns/web81 finds no room: 2 of 2 entries of the map `service_stats` are in use; give the \
+         map more entries or remove other Services"
+    );
+    assert!(refused(Capacity { chunks: 32, ..ROOMY }, &two).contains("32 of 32 entries of the map `rings`"));
+    assert!(
+        refused(Capacity { backends: 3, ..ROOMY }, &two).contains("0 of 2 entries of the map `backends`")
+    );
+}
+
+#[test]
+fn newcomers_never_push_out_what_is_served() {
+    let capacity = Capacity { chunks: 32, ..ROOMY };
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[81], 0..3), capacity);
+    let plan = bring(&mut tables, &web(&[80, 81], 0..3), capacity);
+    assert_eq!(plan.ops, []);
+    assert_eq!(plan.refusals[0].object.name, "web80");
+}
+
+#[test]
+fn a_ring_without_room_beside_is_written_over_the_old_one_while_all_its_endpoints_are_there() {
+    let capacity = Capacity { chunks: 16, ..ROOMY };
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[80], 0..2), capacity);
+    let plan = bring(&mut tables, &web(&[80], 1..3), capacity);
+    assert_eq!(plan.refusals, []);
+    assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "RemoveBackend", "RaiseEpoch"]);
+}
+
+#[test]
+fn what_a_full_map_frees_is_given_away_in_the_same_plan() {
+    let capacity = Capacity { services: 2, chunks: 16, backends: 2 };
+    let mut tables = Tables::default();
+    bring(&mut tables, &web(&[80], 0..1), capacity);
+    let plan = bring(&mut tables, &web(&[81], 1..2), capacity);
+    assert_eq!(plan.refusals, []);
+    assert_eq!(tables.names, BTreeMap::from([(1, "ns/web81".to_owned())]));
+}
+
+#[test]
+fn a_change_of_one_endpoint_among_many_services_touches_that_service_alone() {
+    let ports: Vec<u16> = (1..80).collect();
+    let mut planner = Planner::default();
+    let mut tables = Tables::default();
+    let mut desired = web(&ports, 0..3);
+    planner.plan(&desired, &tables, ROOMY).ops.iter().for_each(|op| tables.apply(op));
+    desired.services.get_mut("ns/web40").unwrap().members.push(id(9));
+    desired.backends.insert(id(9), 0);
+    let plan = planner.plan(&desired, &tables, ROOMY);
+    assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetService"]);
+}
