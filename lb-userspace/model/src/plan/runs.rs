@@ -103,6 +103,8 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::service::{Service, ServiceKey};
+
     use super::*;
 
     #[test]
@@ -116,5 +118,16 @@ mod tests {
         assert_eq!(runs.usage(), (UNIT * 8, UNIT * 8));
         assert!(runs.only_read_by(2, UNIT * 4, 1021));
         assert!(!runs.only_read_by(2, UNIT * 2, 1021));
+    }
+
+    #[test]
+    fn a_run_that_two_services_read_is_nobodys_own() {
+        let entry = |id| Service { id, ring: 0, ring_size: 251, flags: 0 };
+        let services = [(ServiceKey::new(1, 1, 6), entry(1)), (ServiceKey::new(1, 2, 6), entry(2))];
+        let alone = Tables { services: services[..1].iter().copied().collect(), ..Tables::default() };
+        let shared = Tables { services: services.into(), ..Tables::default() };
+        assert!(Runs::new(&alone, UNIT).only_read_by(1, 0, 251));
+        assert!(!Runs::new(&shared, UNIT).only_read_by(1, 0, 251));
+        assert!(!Runs::new(&shared, UNIT).only_read_by(2, 0, 251));
     }
 }
