@@ -55,7 +55,7 @@ impl fmt::Display for BackendView {
         if self.local {
             write!(f, ", local")?;
         }
-        writeln!(f, "{}", if self.terminating { ", terminating" } else { "" })
+        writeln!(f, "{}", if self.draining { ", draining" } else { "" })
     }
 }
 

@@ -71,7 +71,7 @@ pub struct BackendView {
     /// On this node.
     pub local: bool,
     /// Takes new flows only where nothing else serves.
-    pub terminating: bool,
+    pub draining: bool,
     /// Index.
     pub index: u32,
     /// Generation.
@@ -131,7 +131,7 @@ fn backends(tables: &Tables) -> Vec<BackendView> {
         Some(BackendView {
             backend: BackendId::of(entry)?,
             local: entry.flags & BACKEND_LOCAL != 0,
-            terminating: entry.flags & BACKEND_TERMINATING != 0,
+            draining: entry.flags & BACKEND_TERMINATING != 0,
             index: *index,
             generation: entry.generation,
         })

@@ -11,7 +11,7 @@ use crate::{
     backend_id::BackendId,
     cidr::Cidr,
     config::NodeConfig,
-    object::{Endpoint, EndpointSlice, ObjectKey, ServicePort, Snapshot, TrafficPolicy},
+    object::{Endpoint, EndpointSlice, ObjectKey, Protocol, ServicePort, Snapshot, TrafficPolicy},
 };
 
 /// EndpointSlices by the Service that they belong to.
@@ -109,6 +109,11 @@ pub(super) fn candidates(
     }
     candidates.sort_unstable_by_key(|candidate| candidate.id);
     candidates.dedup_by(merge);
+    if port.protocol == Protocol::Udp {
+        // TCP connections stay with an endpoint that serves no more until it is deleted; UDP flows have no end of
+        // their own and must move on (kube-proxy `pkg/proxy/conntrack/cleanup.go`).
+        candidates.retain(|candidate| candidate.fitness > Fitness::Unfit);
+    }
     candidates
 }
 
