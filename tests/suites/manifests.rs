@@ -15,8 +15,11 @@ use lb_userspace::sources::{Error, Feed, Source};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Long enough for a busy machine; a change takes about 60 ms.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Long enough for a busy machine, where a change takes about 60 ms, and shorter than the rescan: what is seen within
+/// it was told by the kernel.
+const DEADLINE: Duration = Duration::from_secs(8);
+/// Longer than the rescan.
+const RESCANNED: Duration = Duration::from_secs(30);
 
 struct Followed {
     folder: TempDir,
@@ -49,8 +52,17 @@ impl Followed {
 
     /// The first snapshot that fits, within the deadline.
     async fn until(&mut self, what: &str, fits: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        self.within(DEADLINE, what, fits).await
+    }
+
+    async fn within(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        fits: impl Fn(&Snapshot) -> bool,
+    ) -> Arc<Snapshot> {
         let fits = |snapshot: &Option<Arc<Snapshot>>| snapshot.as_deref().is_some_and(&fits);
-        if let Ok(found) = tokio::time::timeout(DEADLINE, self.feed.snapshots.wait_for(fits)).await {
+        if let Ok(found) = tokio::time::timeout(deadline, self.feed.snapshots.wait_for(fits)).await {
             return found.unwrap().clone().unwrap();
         }
         panic!("never saw: {what}; last: {:#?}", self.feed.snapshots.borrow())
@@ -201,10 +213,23 @@ async fn of_two_definitions_the_earlier_file_counts() {
     let mut followed = Followed::start(&files).await;
     let snapshot = followed.until("the first snapshot", |_| true).await;
     assert_eq!(port(&snapshot, "web"), Some(80));
-    assert_eq!(snapshot.refused[0].message, "b.yaml:4: already defined at a.yaml:4; remove one");
+    assert_eq!(snapshot.refused[0].message, "b.yaml:1: already defined at a.yaml:1; remove one");
     fs::remove_file(followed.path("a.yaml")).unwrap();
     let snapshot = followed.until("the other definition", |snapshot| port(snapshot, "web") == Some(81)).await;
     assert_eq!(snapshot.refused, []);
+}
+
+#[tokio::test]
+async fn a_change_that_the_kernel_does_not_tell_is_found_by_the_rescan() {
+    let elsewhere = TempDir::new().unwrap();
+    let target = elsewhere.path().join("web.yaml");
+    fs::write(&target, service("web", 80)).unwrap();
+    let folder = TempDir::new().unwrap();
+    symlink(&target, folder.path().join("web.yaml")).unwrap();
+    let mut followed = Followed::start_in(folder).await;
+    followed.until("the first version", |snapshot| port(snapshot, "web") == Some(80)).await;
+    fs::write(&target, service("web", 81)).unwrap();
+    followed.within(RESCANNED, "the second version", |snapshot| port(snapshot, "web") == Some(81)).await;
 }
 
 #[tokio::test]

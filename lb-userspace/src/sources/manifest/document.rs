@@ -76,6 +76,13 @@ impl Document<'_> {
         }
     }
 
+    /// Where the document's own text begins.
+    pub fn start(&self) -> Place {
+        let before =
+            self.text.lines().take_while(|line| line.starts_with("---") || !is_content(line)).count();
+        Place { line: self.first_line + before as u64, column: 1 }
+    }
+
     /// Where every field of the document stands. Reads the text again: only findings ask for it.
     pub fn places(&self) -> Places {
         let mut places = BTreeMap::new();
@@ -152,9 +159,13 @@ fn chunks(text: &str) -> Vec<(u64, &str)> {
     chunks
 }
 
+fn is_content(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with(['#', '%'])
+}
+
 fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken> {
     // Comments and directives (`%YAML 1.2`) before the first marker are no document.
-    if text.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '%'])) {
+    if !text.lines().any(is_content) {
         return Ok(None);
     }
     match read::<Value>(text) {
@@ -320,6 +331,7 @@ items:
             "missing: where it should be"
         );
         assert_eq!(places.of("nothing").line, 4);
+        assert_eq!((documents[0].start().line, documents[1].start().line), (4, 14));
         let objects = documents[1].objects();
         let paths: Vec<_> = objects.iter().map(|object| &*object.path).collect();
         assert_eq!(paths, ["items[0]", "items[1]"]);

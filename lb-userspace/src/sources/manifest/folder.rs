@@ -170,7 +170,8 @@ impl Reader<'_> {
             match document::classify(value) {
                 Class::Followed(kind) => {
                     let translation = translate::translate(kind, value);
-                    self.take(translation, |field| places.of(&document::join(&path, field)));
+                    let start = if path.is_empty() { document.start() } else { places.of(&path) };
+                    self.take(translation, start, |field| places.of(&document::join(&path, field)));
                 }
                 Class::Other(what) => {
                     info!(file = self.name, "skipping {what}: only Services, EndpointSlices and Nodes count")
@@ -183,31 +184,24 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, translation: Translation, place: impl Fn(&str) -> Place) {
-        let before = self
-            .before
-            .objects
-            .iter()
-            .find(|definition| definition.kind == translation.kind && definition.key == translation.key);
+    fn take(&mut self, translation: Translation, start: Place, place: impl Fn(&str) -> Place) {
+        let Translation { kind, ref key, .. } = translation;
+        let before = match translation.outcome {
+            Outcome::Refused => {
+                self.before.objects.iter().find(|before| before.kind == kind && before.key == *key)
+            }
+            Outcome::Served(_) | Outcome::Skipped => None,
+        };
         for (mut refusal, finding) in translation.refusals().zip(&translation.findings) {
             refusal.message = format!("{}: {}", self.at(place(&finding.field)), refusal.message);
-            if let (Outcome::Refused, Some(_)) = (&translation.outcome, before) {
+            if before.is_some() {
                 refusal.message.push_str("; the object's last good version stays served");
             }
             self.contents.refused.push(refusal);
         }
-        match (translation.outcome, before) {
-            (Outcome::Served(object), _) => {
-                let at = self.at(place("metadata.name"));
-                self.contents.objects.push(Definition {
-                    kind: translation.kind,
-                    key: translation.key,
-                    object,
-                    at,
-                });
-            }
-            (Outcome::Refused, Some(before)) => self.contents.objects.push(before.clone()),
-            (Outcome::Refused, None) | (Outcome::Skipped, _) => {}
+        self.contents.objects.extend(before.cloned());
+        if let Outcome::Served(object) = translation.outcome {
+            self.contents.objects.push(Definition { kind, key: translation.key, object, at: self.at(start) });
         }
     }
 
