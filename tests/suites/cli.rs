@@ -9,7 +9,7 @@ use lb_tests::{
     agent::{Agent, binary},
     cluster::Cluster,
     skip,
-    topo::{CLIENT, EXTERNAL_IP, Routing},
+    topo::{EXTERNAL_IP, Node, Routing},
     traffic::{Target, ask},
 };
 use lb_userspace::dataplane::pin::PinDir;
@@ -32,7 +32,18 @@ fn stderr(output: &Output) -> String {
 fn help_names_every_verb_and_the_exit_codes() {
     let output = sluice("--help");
     let text = String::from_utf8(output.stdout).unwrap();
-    for word in ["agent", "get", "trace", "cleanup", "version", "--bpf-dir", "SLUICE_BPF_DIR", "Exit codes"] {
+    for word in [
+        "agent",
+        "get",
+        "trace",
+        "doctor",
+        "check",
+        "cleanup",
+        "version",
+        "--bpf-dir",
+        "SLUICE_BPF_DIR",
+        "Exit codes",
+    ] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
 }
@@ -45,6 +56,7 @@ fn wrong_usage_exits_2_with_a_hint() {
         ("get svc --all", "--all-namespaces"),
         ("get", "<RESOURCE>"),
         ("get svc -n a -A", "cannot be used with"),
+        ("check", "--filename"),
         ("trce tcp", "a similar subcommand exists: 'trace'"),
         ("trace tcp 198.51.100.7 203.0.113.10:80", "SOURCE"),
         ("trace icmp 198.51.100.7:1 203.0.113.10:80", "[possible values: tcp, udp]"),
@@ -72,79 +84,105 @@ fn without_a_data_plane_every_look_at_it_says_so_and_exits_1() {
 }
 
 #[test]
-fn a_live_node_is_shown_and_traced_with_its_agent_dead_and_nothing_is_left_behind() {
+fn a_live_node_is_shown_traced_diagnosed_and_cleaned_up_with_its_agent_dead() {
     if !skip::need(skip::NETWORK) {
         return;
     }
     let mut cluster = Cluster::web(Routing::Native, 2).unwrap();
-    let target = Target::tcp(EXTERNAL_IP, 80);
-    ask(&cluster.topology.client, target).unwrap();
+    ask(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80)).unwrap();
     cluster.agents[0].kill().unwrap();
-    let [node_a, _] = &cluster.agents;
+    let node = &cluster.agents[0];
+    services_are_shown(node);
+    backends_flows_drops_and_interfaces_are_shown(node);
+    traces_tell_what_would_happen_and_leave_nothing_behind(node);
+    an_established_connection_is_traced_to_its_endpoint(node);
+    doctor_passes_a_sound_node_and_fails_one_that_does_not_forward(node, cluster.topology.node_a());
+    cleanup_says_what_it_removes_and_removes_it(node);
+}
 
-    // Services: a line for each frontend; the same under every format.
-    let table = node_a.sluice(&["get", "svc"]).unwrap();
-    assert_eq!(table.lines().next().unwrap().split_whitespace().next(), Some("NAME"), "{table}");
+fn services_are_shown(node: &Agent) {
+    let table = node.sluice(&["get", "svc"]).unwrap();
+    assert_eq!(table.split_whitespace().next(), Some("NAME"), "{table}");
     for frontend in
         ["203.0.113.10:80/TCP", "203.0.113.20:80/TCP", "192.0.2.11:30080/TCP", "192.0.2.11:30080/UDP"]
     {
         assert!(table.contains(frontend), "{frontend} is not in\n{table}");
     }
     assert!(table.contains("2/4"), "two of four endpoints are here:\n{table}");
-    let list = json(&node_a.sluice(&["get", "svc", "web", "-o", "json"]).unwrap());
+    let list = json(&node.sluice(&["get", "svc", "web", "-o", "json"]).unwrap());
     assert_eq!(
-        (&list["apiVersion"], &list["kind"]),
-        (&Value::from("sluice/v1"), &Value::from("ServiceList"))
+        (list["apiVersion"].as_str(), list["kind"].as_str()),
+        (Some("sluice/v1"), Some("ServiceList"))
     );
-    let packets: u64 =
-        list["items"].as_array().unwrap().iter().map(|item| item["packets"].as_u64().unwrap()).sum();
-    assert!(packets > 0, "{list}");
-    assert!(
-        node_a
-            .sluice(&["get", "svc", "nope"])
-            .unwrap_err()
-            .to_string()
-            .contains("not found in namespace default")
-    );
-    assert_eq!(node_a.sluice(&["get", "svc", "-n", "elsewhere"]).unwrap(), "");
+    let items = list["items"].as_array().unwrap();
+    assert!(items.iter().any(|item| item["packets"].as_u64().unwrap() > 0), "{list}");
+    let missing = node.sluice(&["get", "svc", "nope"]).unwrap_err().to_string();
+    assert!(missing.contains("services \"nope\" not found in namespace default"), "{missing}");
+    assert_eq!(node.sluice(&["get", "svc", "-n", "elsewhere"]).unwrap(), "");
+}
 
-    // Backends, flows, drops, interfaces.
-    let backends = node_a.sluice(&["get", "be"]).unwrap();
-    assert!(
-        backends.contains("Local") && backends.contains("Remote") && backends.contains("default/web"),
-        "{backends}"
-    );
-    let flows = node_a.sluice(&["get", "flows", "-o", "wide"]).unwrap();
-    assert!(flows.contains("Forward") && flows.contains("Reverse"), "{flows}");
-    assert!(flows.contains(&CLIENT.to_string()), "{flows}");
-    assert!(node_a.sluice(&["get", "drops"]).unwrap().contains("no-endpoint"));
-    let interfaces = node_a.sluice(&["get", "if"]).unwrap();
-    assert!(interfaces.contains("eth0") && interfaces.contains("xdp,in,out"), "{interfaces}");
+fn backends_flows_drops_and_interfaces_are_shown(node: &Agent) {
+    for (words, expected) in [
+        (["get", "be", "-o", "wide"], ["Local", "Remote", "default/web"].as_slice()),
+        (["get", "flows", "-o", "wide"], &["Forward", "Reverse", "198.51.100.7:"]),
+        (["get", "drops", "-o", "table"], &["no-endpoint", "unknown-port"]),
+        (["get", "if", "-o", "table"], &["eth0", "native", "xdp,in,out", "192.0.2.11"]),
+    ] {
+        let table = node.sluice(&words).unwrap();
+        for text in expected {
+            assert!(table.contains(text), "{text} is not in\n{table}");
+        }
+    }
+}
 
-    // Tracing changes no map.
-    let before = traces_of_packets(node_a);
-    let packet = ["tcp", "198.51.100.7:45678", "203.0.113.10:80"];
-    let trace = node_a.sluice(&["trace", packet[0], packet[1], packet[2]]).unwrap();
+fn traces_tell_what_would_happen_and_leave_nothing_behind(node: &Agent) {
+    let before = traces_of_packets(node);
+    let trace = node.sluice(&["trace", "tcp", "198.51.100.7:45678", "203.0.113.10:80"]).unwrap();
     for sentence in ["No flow knows this tuple.", "is an external IP of Service default/web", "verdict: "] {
         assert!(trace.contains(sentence), "{sentence} is not in\n{trace}");
     }
-    let unknown =
-        node_a.sluice(&["trace", "tcp", "198.51.100.7:45678", "203.0.113.10:81", "-o", "json"]).unwrap();
-    let unknown = json(&unknown);
-    assert_eq!(unknown["verdict"]["action"], "answer", "{unknown}");
-    assert_eq!(unknown["verdict"]["reason"], "unknown-port", "{unknown}");
-    let elsewhere =
-        json(&node_a.sluice(&["trace", "udp", "198.51.100.7:1", "192.0.2.11:53", "-o", "json"]).unwrap());
-    assert_eq!(elsewhere["verdict"]["action"], "pass", "{elsewhere}");
-    assert_eq!(traces_of_packets(node_a), before);
+    for (packet, action, reason) in [
+        (["tcp", "198.51.100.7:45678", "203.0.113.10:81"], "answer", "unknown-port"),
+        (["udp", "198.51.100.7:1", "192.0.2.11:53"], "pass", "no Service claims its destination"),
+        (["tcp", "127.0.0.1:1", "203.0.113.10:80"], "pass", "nothing can be sent back"),
+    ] {
+        let words = ["trace"].into_iter().chain(packet).chain(["-o", "json"]).collect::<Vec<_>>();
+        let trace = json(&node.sluice(&words).unwrap());
+        assert_eq!(trace["verdict"]["action"], action, "{trace}");
+        assert!(trace["verdict"]["reason"].as_str().unwrap().starts_with(reason), "{trace}");
+    }
+    assert_eq!(traces_of_packets(node), before);
+}
 
-    // A packet of the connection that was served goes where the connection went.
-    let flows = json(&node_a.sluice(&["get", "flows", "-o", "json"]).unwrap());
+fn an_established_connection_is_traced_to_its_endpoint(node: &Agent) {
+    let flows = json(&node.sluice(&["get", "flows", "-o", "json"]).unwrap());
     let flow = &flows["items"][0];
     let (client, endpoint) = (flow["client"].as_str().unwrap(), flow["endpoint"].as_str().unwrap());
-    let trace = node_a.sluice(&["trace", "tcp", client, "203.0.113.10:80", "--flags", "ack"]).unwrap();
+    let trace = node.sluice(&["trace", "tcp", client, "203.0.113.10:80", "--flags", "ack"]).unwrap();
     assert!(trace.contains("It belongs to a live flow of Service default/web"), "{trace}");
     assert!(trace.lines().last().unwrap().ends_with(endpoint), "{endpoint} serves, but\n{trace}");
+}
+
+fn doctor_passes_a_sound_node_and_fails_one_that_does_not_forward(agent: &Agent, node: &Node) {
+    let text = agent.sluice(&["doctor"]).unwrap();
+    assert!(text.contains("eth0 is met in native XDP"), "{text}");
+    assert!(text.contains("no agent runs: packets go on"), "{text}");
+    node.namespace.sysctl("ipv4/ip_forward", "0").unwrap();
+    let failure = agent.sluice(&["doctor"]).unwrap_err().to_string();
+    assert!(failure.contains("exit status: 1"), "{failure}");
+    node.namespace.sysctl("ipv4/ip_forward", "1").unwrap();
+}
+
+fn cleanup_says_what_it_removes_and_removes_it(node: &Agent) {
+    let announced = node.sluice(&["cleanup", "--dry-run"]).unwrap();
+    assert!(announced.contains("would detach eth0 xdp"), "{announced}");
+    assert!(node.maps().is_ok(), "a dry run removes nothing");
+    let removed = node.sluice(&["cleanup"]).unwrap();
+    for line in announced.lines() {
+        let done = line.replace("would detach", "detached").replace("would remove", "removed");
+        assert!(removed.contains(&done), "{done} is not in\n{removed}");
+    }
+    assert!(!node.pins().base().exists());
 }
 
 /// Everything that a packet may leave behind: maps that count or remember, and pins.

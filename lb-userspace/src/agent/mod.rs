@@ -12,7 +12,7 @@ mod logging;
 mod metrics;
 mod network;
 pub mod options;
-mod preflight;
+pub(crate) mod preflight;
 mod readiness;
 mod reconcile;
 mod run;

@@ -31,14 +31,15 @@ pub(super) fn check() -> Result<(), AgentError> {
     if missing.is_empty() { Ok(()) } else { Err(AgentError::Capability { missing }) }
 }
 
-fn effective_capabilities() -> Option<u64> {
+/// `CapEff` of this process; none without /proc.
+pub(crate) fn effective_capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
-/// CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON (capabilities(7)).
-fn missing(effective: u64) -> Vec<&'static str> {
+/// What an agent needs beyond `effective`. CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON (capabilities(7)).
+pub(crate) fn missing(effective: u64) -> Vec<&'static str> {
     let has = |number: u32| effective & (1 << number) != 0;
     [NET_ADMIN, PERFMON, BPF]
         .into_iter()

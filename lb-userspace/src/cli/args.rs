@@ -50,6 +50,10 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Explain, step by step, what would happen to a packet.
     Trace(TraceArgs),
+    /// Look for everything on this node that keeps Sluice from working well.
+    Doctor(DoctorArgs),
+    /// Validate manifests without a cluster or a data plane.
+    Check(CheckArgs),
     /// Take Sluice's programs and maps off this node, and nothing else.
     Cleanup(CleanupArgs),
     /// Print the version.
@@ -188,6 +192,32 @@ pub(crate) enum Report {
     Json,
     /// YAML.
     Yaml,
+}
+
+/// `sluice doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Source ports of forwarded connections, as the agent was given them.
+    #[arg(
+        long,
+        env = "SLUICE_SNAT_PORTS",
+        hide_env_values = true,
+        value_name = "RANGE",
+        default_value_t = options::default_ports(),
+        value_parser = options::ports
+    )]
+    pub(crate) snat_ports: Ports,
+    /// Output format.
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Report::Text)]
+    pub(crate) output: Report,
+}
+
+/// `sluice check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A file or a folder of manifests, or - for standard input; may be repeated.
+    #[arg(short, long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) filename: Vec<PathBuf>,
 }
 
 /// `sluice cleanup`.

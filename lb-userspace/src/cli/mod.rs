@@ -8,6 +8,7 @@ pub mod check;
 mod cleanup;
 mod clock;
 mod devices;
+mod doctor;
 mod error;
 mod get;
 mod names;
@@ -54,6 +55,11 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
         Command::Get(args) => get::run(bpf_dir, args, out),
         Command::Trace(args) => trace::run(bpf_dir, args, out),
         Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
+        Command::Doctor(args) => doctor::run(bpf_dir, args, out),
+        Command::Check(args) => {
+            let errors = check::check(&args.filename, out)?;
+            Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Version => {
             writeln!(out, "sluice {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)

@@ -1,0 +1,104 @@
+//! What `doctor` looks at, as plain values.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+};
+
+use super::kube_proxy::Claim;
+use crate::{
+    cli::names::{FrontendType, Target},
+    dataplane::{attach::Hook, device::XdpProgram},
+};
+
+/// Everything that is judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// `uname -r`.
+    pub(crate) release: String,
+    /// Major and minor number of the kernel.
+    pub(crate) version: (u8, u8),
+    /// The kernel's types are known (`/sys/kernel/btf/vmlinux`).
+    pub(crate) btf: bool,
+    /// Capabilities that this process lacks and an agent needs.
+    pub(crate) missing_capabilities: Vec<&'static str>,
+    /// `--bpf-dir`.
+    pub(crate) bpf_dir: PathBuf,
+    /// It is on a BPF filesystem.
+    pub(crate) bpffs: bool,
+    /// Pin directories of other layouts.
+    pub(crate) other_layouts: Vec<PathBuf>,
+    /// An agent holds the pin directory; unknown where it cannot be opened.
+    pub(crate) agent_runs: Option<bool>,
+    /// What the pinned maps hold; none where there are none.
+    pub(crate) data_plane: Option<DataPlane>,
+    /// Devices with our programs on them, or those that an agent would choose.
+    pub(crate) devices: Vec<Device>,
+    /// `net.ipv4.ip_forward`.
+    pub(crate) ip_forward: Option<bool>,
+    /// Source ports of forwarded connections.
+    pub(crate) snat_ports: RangeInclusive<u16>,
+    /// `net.ipv4.ip_local_port_range`.
+    pub(crate) local_ports: Option<RangeInclusive<u16>>,
+    /// `net.ipv4.ip_local_reserved_ports`.
+    pub(crate) reserved_ports: Vec<RangeInclusive<u16>>,
+    /// Frontends that kube-proxy's rules answer for; none where it has no rules here.
+    pub(crate) kube_proxy: Option<BTreeSet<Claim>>,
+}
+
+/// What the pinned maps hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DataPlane {
+    /// Frontends, catch-alls left out.
+    pub(crate) frontends: Vec<Frontend>,
+    /// Maps by how full they are.
+    pub(crate) maps: Vec<Fill>,
+}
+
+/// A frontend.
+#[derive(Clone, Debug)]
+pub(crate) struct Frontend {
+    /// Address, port, protocol.
+    pub(crate) target: Target,
+    /// Which field of the Service it comes from.
+    pub(crate) r#type: FrontendType,
+    /// The Service port's name.
+    pub(crate) service: String,
+    /// `externalTrafficPolicy: Local`.
+    pub(crate) local: bool,
+    /// Its ring is empty.
+    pub(crate) empty: bool,
+}
+
+/// How full a map is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill {
+    /// Name of the map.
+    pub(crate) map: &'static str,
+    /// Entries used.
+    pub(crate) used: u64,
+    /// Entries at most.
+    pub(crate) capacity: u64,
+    /// The agent's flag that sets the capacity.
+    pub(crate) flag: &'static str,
+}
+
+/// A device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Device {
+    /// Name.
+    pub(crate) name: String,
+    /// Packets leave it encapsulated.
+    pub(crate) overlay: bool,
+    /// Ids of the programs that our links hold here. A link of a device that is gone is left out.
+    pub(crate) links: BTreeMap<Hook, u32>,
+    /// The XDP program on it, whosever it is.
+    pub(crate) xdp: Option<XdpProgram>,
+    /// tcx programs that are not ours and see packets before ours do: direction and name.
+    pub(crate) tcx_before: Vec<(Hook, String)>,
+    /// `net.ipv4.conf.DEVICE.forwarding`.
+    pub(crate) forwarding: Option<bool>,
+    /// The greater of `net.ipv4.conf.{all,DEVICE}.rp_filter`, which is what counts.
+    pub(crate) rp_filter: Option<u8>,
+}

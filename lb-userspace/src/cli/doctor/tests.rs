@@ -1,0 +1,217 @@
+//! Golden diagnoses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    facts::{DataPlane, Device, Facts, Fill, Frontend},
+    judge::{Status, judge},
+    kube_proxy::Claim,
+    print,
+};
+use crate::{
+    cli::names::{FrontendType, Target},
+    dataplane::{attach::Hook, device::XdpProgram},
+};
+
+fn frontend(r#type: FrontendType, service: &str) -> Frontend {
+    let target = Target::new(u32::from_ne_bytes([203, 0, 113, 10]), 80u16.to_be(), 6);
+    Frontend { target, r#type, service: service.to_owned(), local: false, empty: false }
+}
+
+fn healthy() -> Facts {
+    let uplink = Device {
+        name: "eth0".to_owned(),
+        links: BTreeMap::from([(Hook::Xdp, 7), (Hook::Ingress, 8), (Hook::Egress, 9)]),
+        xdp: Some(XdpProgram { id: 7, generic: false }),
+        forwarding: Some(true),
+        rp_filter: Some(1),
+        ..Device::default()
+    };
+    let overlay = Device {
+        name: "flannel.1".to_owned(),
+        overlay: true,
+        links: BTreeMap::from([(Hook::Ingress, 8)]),
+        forwarding: Some(true),
+        rp_filter: Some(2),
+        ..Device::default()
+    };
+    Facts {
+        release: "6.12.1".to_owned(),
+        version: (6, 12),
+        btf: true,
+        missing_capabilities: Vec::new(),
+        bpf_dir: "/sys/fs/bpf/sluice".into(),
+        bpffs: true,
+        other_layouts: Vec::new(),
+        agent_runs: Some(true),
+        data_plane: Some(DataPlane {
+            frontends: vec![frontend(FrontendType::ExternalIP, "default/web:http")],
+            maps: vec![Fill { map: "flows", used: 10, capacity: 100, flag: "--max-flows" }],
+        }),
+        devices: vec![uplink, overlay],
+        ip_forward: Some(true),
+        snat_ports: 49_152..=65_535,
+        local_ports: Some(32_768..=60_999),
+        reserved_ports: vec![49_152..=65_535],
+        kube_proxy: None,
+    }
+}
+
+fn text(facts: &Facts) -> String {
+    let mut out = Vec::new();
+    print(&mut out, &judge(facts)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Status and message of all that is not as it should be.
+fn complaints(facts: &Facts) -> String {
+    let findings = judge(facts);
+    let lines: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.status != Status::Pass)
+        .map(|finding| {
+            assert!(finding.mend.is_some(), "{finding:?} has no mend");
+            format!("{:?} {}: {}", finding.status, finding.check, finding.message)
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[test]
+fn a_healthy_node_passes_everything() {
+    insta::assert_snapshot!(text(&healthy()), @r"
+    PASS  kernel        Linux 6.12.1
+    PASS  btf           the kernel knows its types (/sys/kernel/btf/vmlinux)
+    PASS  capabilities  this process may load and attach programs
+    PASS  bpffs         /sys/fs/bpf/sluice is on a BPF filesystem
+    PASS  maps          a data plane of this release's layout is pinned under /sys/fs/bpf/sluice
+    PASS  agent         an agent runs
+    PASS  programs      eth0 is met in native XDP, and at tcx
+    PASS  programs      flannel.1 is met at tcx, as overlay devices are
+    PASS  forwarding    IPv4 forwarding is on
+    PASS  ports         the node's own connections keep off the SNAT ports 49152-65535
+    PASS  endpoints     every Service has an endpoint
+    PASS  capacity      flows: 10 of 100 entries (10 %)
+    12 passed, 0 warnings, 0 failed
+    ");
+}
+
+#[test]
+fn a_node_that_cannot_run_sluice_fails_with_a_mend_for_each_cause() {
+    let facts = Facts {
+        release: "5.15.0".to_owned(),
+        version: (5, 15),
+        btf: false,
+        missing_capabilities: vec!["CAP_BPF"],
+        bpffs: false,
+        agent_runs: Some(false),
+        data_plane: None,
+        devices: vec![Device {
+            name: "eth0".to_owned(),
+            xdp: Some(XdpProgram { id: 40, generic: false }),
+            forwarding: Some(false),
+            ..Device::default()
+        }],
+        ip_forward: Some(false),
+        reserved_ports: Vec::new(),
+        ..healthy()
+    };
+    insta::assert_snapshot!(text(&facts), @r"
+    FAIL  kernel        Linux 5.15.0: tcx, which every device needs, came with 6.6
+                        mend: run Linux 6.6 or later on this node
+    WARN  btf           no /sys/kernel/btf/vmlinux: maps and programs are loaded without types, so bpftool shows bytes
+                        mend: use a kernel built with CONFIG_DEBUG_INFO_BTF
+    FAIL  capabilities  this process lacks CAP_BPF
+                        mend: run as root, or give the container BPF, NET_ADMIN and PERFMON in securityContext.capabilities.add
+    FAIL  bpffs         /sys/fs/bpf/sluice is not on a BPF filesystem: nothing can outlive the agent there
+                        mend: mount -t bpf bpf /sys/fs/bpf; in a pod, mount the host's /sys/fs/bpf
+    WARN  maps          nothing is pinned under /sys/fs/bpf/sluice: no agent has run here, or it was cleaned up
+                        mend: start `sluice agent`, or name its directory with --bpf-dir
+    WARN  agent         no agent runs
+                        mend: start `sluice agent`
+    FAIL  foreign       eth0 runs an XDP program of somebody else's (id 40), which Sluice leaves alone
+                        mend: see `bpftool net show dev eth0`; have its owner remove it, choose other devices with --interface, or start the agent with --mode tc
+    FAIL  forwarding    net.ipv4.ip_forward is 0: the kernel gives no route to endpoints on other nodes
+                        mend: sysctl -w net.ipv4.ip_forward=1
+    FAIL  forwarding    net.ipv4.conf.eth0.forwarding is 0: the kernel gives no route to endpoints on other nodes
+                        mend: sysctl -w net.ipv4.conf.eth0.forwarding=1
+    WARN  ports         the node's own connections may take SNAT ports (49152-65535) and lose packets to forwarded ones
+                        mend: sysctl -w net.ipv4.ip_local_reserved_ports=49152-65535, beside what is reserved already
+    0 passed, 4 warnings, 6 failed
+    ");
+}
+
+#[test]
+fn modes_that_are_slow_and_programs_of_others_are_warned_of() {
+    let mut facts = healthy();
+    facts.devices[0].links.remove(&Hook::Xdp);
+    facts.devices[0].tcx_before = vec![(Hook::Ingress, "cil_from_netdev".to_owned())];
+    facts.devices[1].rp_filter = Some(1);
+    let generic = Device {
+        name: "eth1".to_owned(),
+        xdp: Some(XdpProgram { id: 7, generic: true }),
+        ..healthy().devices[0].clone()
+    };
+    facts.devices.push(generic);
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Warn programs: eth0 is met at tcx alone: works, at several times the cost of native XDP
+    Warn foreign: eth0 runs an XDP program of somebody else's (id 7), which Sluice leaves alone
+    Warn programs: eth1 is met in generic XDP, which is slower than tcx alone
+    Warn foreign: tcx program cil_from_netdev sees packets of eth0 (in) before ours does
+    Warn rp_filter: net.ipv4.conf.flannel/1.rp_filter (or that of `all`) is 1: packets that come in by another device than they went out are lost
+    ");
+}
+
+#[test]
+fn a_lost_program_is_a_failure() {
+    let mut facts = healthy();
+    facts.devices[0].links.remove(&Hook::Egress);
+    facts.devices[1].links.clear();
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Fail programs: eth0 lacks our tcx program: out
+    Fail programs: flannel.1 lacks our tcx program: in
+    ");
+}
+
+#[test]
+fn a_data_plane_of_another_network_namespace_is_told_apart_from_a_broken_one() {
+    let facts = Facts { devices: Vec::new(), ..healthy() };
+    assert_eq!(
+        complaints(&facts),
+        "Fail programs: none of the data plane's devices is in this network namespace"
+    );
+}
+
+#[test]
+fn full_maps_empty_services_and_other_layouts_are_warned_of() {
+    let mut facts = healthy();
+    facts.other_layouts = vec!["/sys/fs/bpf/sluice/v9".into()];
+    facts.agent_runs = Some(false);
+    let data_plane = facts.data_plane.as_mut().unwrap();
+    data_plane.maps[0].used = 95;
+    for number in 0..7 {
+        let empty = frontend(FrontendType::LoadBalancer, &format!("default/app-{number}"));
+        data_plane.frontends.push(Frontend { empty: true, ..empty });
+    }
+    let here = frontend(FrontendType::LoadBalancer, "default/elsewhere");
+    data_plane.frontends.push(Frontend { empty: true, local: true, ..here });
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Warn maps: another release's layout is pinned too: /sys/fs/bpf/sluice/v9
+    Warn agent: no agent runs: packets go on as the maps say, but changes in the cluster are not followed
+    Warn endpoints: 7 Services without an endpoint: default/app-0, default/app-1, default/app-2, default/app-3, default/app-4 and 2 more
+    Warn capacity: flows: 95 of 100 entries (95 %)
+    ");
+}
+
+#[test]
+fn kube_proxy_beside_us_is_worth_a_note_and_no_complaint() {
+    let vip = Claim { address: Some([203, 0, 113, 10].into()), port: 80, protocol: 6 };
+    let node_port = Claim { address: None, port: 80, protocol: 6 };
+    let mut facts = Facts { kube_proxy: Some(BTreeSet::from([vip])), ..healthy() };
+    assert!(text(&facts).contains("for 1 of our frontends too (203.0.113.10:80/TCP)"));
+    assert_eq!(complaints(&facts), "");
+    facts.kube_proxy = Some(BTreeSet::from([node_port]));
+    assert!(text(&facts).contains("none for our frontends"));
+    facts.data_plane.as_mut().unwrap().frontends[0].r#type = FrontendType::NodePort;
+    assert!(text(&facts).contains("for 1 of our frontends too"));
+}
