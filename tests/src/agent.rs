@@ -165,11 +165,6 @@ impl Agent {
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
     }
-
-    /// Leaves it and its pins as they are.
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
 }
 
 impl Drop for Agent {

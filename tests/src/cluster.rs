@@ -1,6 +1,6 @@
 //! A network, a folder of manifests and an agent on each node: what most tests start from.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
 
 use anyhow::Result;
 use lb_common::service::ServiceKey;
@@ -35,7 +35,8 @@ pub struct Cluster {
     pub manifests: Manifests,
     /// The network.
     pub topology: Topology,
-    _directory: TempDir,
+    #[expect(dead_code, reason = "held for its drop")]
+    directory: Option<TempDir>,
 }
 
 impl Cluster {
@@ -66,11 +67,29 @@ impl Cluster {
     /// As [`start`](Self::start).
     pub fn start_on(topology: Topology, services: impl FnOnce(&Topology) -> Vec<Service>) -> Result<Self> {
         let directory = TempDir::with_prefix(&topology.name)?;
-        let manifests = Manifests::new(directory.path().join("manifests"), &topology)?;
+        let cluster = Self::start_in(directory.path(), topology, services)?;
+        Ok(Self { directory: Some(directory), ..cluster })
+    }
+
+    /// As [`start_on`](Self::start_on), with manifests and logs in a directory that stays.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(
+        directory: &Path,
+        topology: Topology,
+        services: impl FnOnce(&Topology) -> Vec<Service>,
+    ) -> Result<Self> {
+        let manifests = Manifests::new(directory.join("manifests"), &topology)?;
         services(&topology).iter().try_for_each(|service| manifests.apply(service))?;
-        let start = |node: &Node| Agent::start(&topology.name, node, &manifests, directory.path());
+        let start = |node: &Node| Agent::start(&topology.name, node, &manifests, directory);
         let agents = [start(topology.node_a())?, start(topology.node_b())?];
-        Ok(Self { agents, manifests, topology, _directory: directory })
+        Ok(Self { agents, manifests, topology, directory: None })
+    }
+
+    /// Leaves everything running.
+    pub fn keep(self) {
+        std::mem::forget(self);
     }
 
     /// Writes a Service and waits until the maps of every running agent say the same.
@@ -79,15 +98,28 @@ impl Cluster {
     /// Where they do not in time.
     pub fn apply(&self, service: &Service) -> Result<()> {
         self.manifests.apply(service)?;
-        for (agent, node) in
-            self.agents.iter().zip(&self.topology.nodes).filter(|(agent, _)| agent.pid().is_some())
-        {
-            let maps = agent.maps()?;
-            let targets = service.targets(node);
-            let what = format!("{} has the endpoints of Service {}", agent.node, service.name);
-            wait::until_true(&what, || {
-                targets.iter().all(|target| endpoints(&maps, *target) == Some(service.wanted(node)))
-            })?;
+        self.wait_for(service, |node| Some(service.wanted(node)))
+    }
+
+    /// Removes a Service and waits until no running agent's maps have it any more.
+    ///
+    /// # Errors
+    /// Where they still do after a while.
+    pub fn delete(&self, service: &Service) -> Result<()> {
+        self.manifests.delete(service)?;
+        self.wait_for(service, |_| None)
+    }
+
+    fn wait_for(
+        &self,
+        service: &Service,
+        wanted: impl Fn(&Node) -> Option<BTreeSet<Ipv4Addr>>,
+    ) -> Result<()> {
+        let running = self.agents.iter().zip(&self.topology.nodes).filter(|(agent, _)| agent.pid().is_some());
+        for (agent, node) in running {
+            let (maps, targets, wanted) = (agent.maps()?, service.targets(node), wanted(node));
+            let what = format!("the maps of {} have Service {} with {wanted:?}", agent.node, service.name);
+            wait::until_true(&what, || targets.iter().all(|target| endpoints(&maps, *target) == wanted))?;
         }
         Ok(())
     }

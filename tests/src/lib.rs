@@ -8,6 +8,7 @@ pub mod agent;
 pub mod api_server;
 pub mod bench;
 pub mod cluster;
+pub mod demo;
 pub mod eviction;
 pub mod lab;
 pub mod load;

@@ -48,7 +48,18 @@ struct Shared {
     stop: AtomicBool,
     /// Steps that each session has made.
     steps: Vec<AtomicU64>,
+    requests: AtomicU64,
+    bytes: AtomicU64,
     failures: std::sync::Mutex<Vec<String>>,
+}
+
+/// What all sessions have done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Bytes that transfers have moved.
+    pub bytes: u64,
 }
 
 /// Sessions at work.
@@ -70,6 +81,8 @@ impl Load {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             steps: kinds.iter().map(|_| AtomicU64::new(0)).collect(),
+            requests: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             failures: std::sync::Mutex::default(),
         });
         let state = Arc::clone(&shared);
@@ -99,6 +112,12 @@ impl Load {
     pub fn finish(mut self) -> Result<()> {
         self.stop();
         self.check()
+    }
+
+    /// What was done so far.
+    pub fn progress(&self) -> Progress {
+        let Shared { requests, bytes, .. } = &*self.shared;
+        Progress { requests: requests.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
     }
 
     /// What failed so far.
@@ -171,7 +190,7 @@ impl Session<'_> {
 
     async fn connections(&self) -> Result<()> {
         loop {
-            ask(&mut self.open().await?).await?;
+            self.ask(&mut self.open().await?).await?;
             if !self.goes_on().await {
                 return Ok(());
             }
@@ -180,9 +199,9 @@ impl Session<'_> {
 
     async fn exchange(&self) -> Result<()> {
         let mut stream = self.open().await?;
-        let first = ask(&mut stream).await?;
+        let first = self.ask(&mut stream).await?;
         while self.goes_on().await {
-            let next = ask(&mut stream).await?;
+            let next = self.ask(&mut stream).await?;
             if next != first {
                 bail!("the connection to {first:?} was answered by {next:?}");
             }
@@ -204,6 +223,7 @@ impl Session<'_> {
                 bail!("byte {position} of the download is wrong");
             }
             offset += length as u64;
+            self.moved(length);
             if !self.goes_on().await {
                 return Ok(());
             }
@@ -217,6 +237,7 @@ impl Session<'_> {
         loop {
             within(stream.write_all(pattern::at(offset, PIECE))).await?;
             offset += PIECE as u64;
+            self.moved(PIECE);
             if !self.goes_on().await {
                 break;
             }
@@ -230,20 +251,25 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn moved(&self, bytes: usize) {
+        self.shared.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    async fn ask(&self, stream: &mut BufReader<TcpStream>) -> Result<String> {
+        within(stream.write_all(b"who\n")).await?;
+        let mut line = String::new();
+        if within(stream.read_line(&mut line)).await? == 0 {
+            bail!("closed instead of an answer");
+        }
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(line)
+    }
+
     async fn open(&self) -> Result<BufReader<TcpStream>> {
         let stream = within(TcpStream::connect(self.target)).await?;
         stream.set_nodelay(true)?;
         Ok(BufReader::new(stream))
     }
-}
-
-async fn ask(stream: &mut BufReader<TcpStream>) -> Result<String> {
-    within(stream.write_all(b"who\n")).await?;
-    let mut line = String::new();
-    if within(stream.read_line(&mut line)).await? == 0 {
-        bail!("closed instead of an answer");
-    }
-    Ok(line)
 }
 
 /// Bounds a step, and names what it met.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
@@ -102,11 +102,15 @@ impl Session {
         };
         let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)?;
         let patience = TimeVal::seconds(PATIENCE.as_secs() as i64);
-        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
         // The send timeout bounds connect too (socket(7)).
         setsockopt(&socket, sockopt::SendTimeout, &patience)?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &patience)?;
-        bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, source_port)))?;
+        if source_port != 0 {
+            // Not for a port of the kernel's choice: that could then be one that another session has already.
+            setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+            let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, source_port);
+            bind(socket.as_raw_fd(), &SockaddrIn::from(source))?;
+        }
         connect(socket.as_raw_fd(), &SockaddrIn::from(target.address))?;
         Ok(match target.protocol {
             Protocol::Tcp => Self::Tcp(BufReader::new(TcpStream::from(socket))),
@@ -134,6 +138,22 @@ impl Session {
             }
         }
     }
+}
+
+/// Asks for a page over HTTP, as curl does, from a given source port (0 for any); the pod closes the connection.
+///
+/// # Errors
+/// What the connection met, or an answer without a body.
+pub fn get(from: &Namespace, port: u16, address: SocketAddrV4) -> io::Result<String> {
+    let target = Target { protocol: Protocol::Tcp, address };
+    let Session::Tcp(mut stream) = Session::open_from_port(from, port, target)? else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    write!(stream.get_mut(), "GET / HTTP/1.0\r\nHost: {}\r\n\r\n", address.ip())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    body.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("no page but {answer:?}")))
 }
 
 /// Asks once, over a new session.

@@ -1,0 +1,53 @@
+//! The flow table forgets halves at random, under load, and no connection notices.
+#![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+use lb_tests::{
+    cluster::{Cluster, web},
+    eviction::{Evicted, Evictor},
+    load::{Kind, Load},
+    manifests::Service,
+    skip,
+    topo::{EXTERNAL_IP, Routing, Topology},
+    traffic::Target,
+};
+
+const ROUNDS: u32 = 40;
+
+fn survives_evictions(routing: Routing, services: fn(&Topology) -> Vec<Service>) -> Evicted {
+    let cluster = Cluster::start(routing, 2, services).unwrap();
+    let sessions = [(Kind::Connections, 4), (Kind::Exchange, 12), (Kind::Download, 12), (Kind::Upload, 8)];
+    let load = Load::start(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80), &sessions).unwrap();
+    let mut evictor = Evictor::open(&cluster.agents[0].pins()).unwrap();
+    let mut total = Evicted::default();
+    for round in 0..ROUNDS {
+        total.add(evictor.evict().unwrap());
+        if let Err(error) = load.advance(2) {
+            panic!("round {round}, {total:?}: {error:#}");
+        }
+    }
+    load.finish().unwrap();
+    let maps = cluster.agents[0].maps().unwrap();
+    println!("{total:?} {:?} {:?}", maps.stats().unwrap(), maps.drops().unwrap());
+    total
+}
+
+#[test]
+fn flows_to_pods_on_this_and_on_the_other_node_survive_evictions() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let total = survives_evictions(Routing::Native, |topology| vec![web(topology)]);
+    let each = [total.local_forward, total.local_reverse, total.remote_forward, total.remote_reverse];
+    assert!(each.iter().all(|count| *count > ROUNDS), "every kind of half was evicted: {total:?}");
+}
+
+#[test]
+fn flows_behind_an_overlay_survive_evictions() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let total = survives_evictions(Routing::Vxlan, |topology| {
+        vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP)]
+    });
+    assert!(total.remote_forward > ROUNDS && total.remote_reverse > ROUNDS, "{total:?}");
+}

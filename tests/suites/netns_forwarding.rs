@@ -1,0 +1,135 @@
+//! Real TCP and UDP through one node to pods on it and on the other: who answers, and whom they see.
+#![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use lb_tests::{
+    cluster::{Cluster, web},
+    load::{Kind, Load},
+    manifests::Service,
+    skip,
+    topo::{CLIENT, EXTERNAL_IP, Node, Routing, Topology},
+    traffic::{Target, requests},
+};
+
+/// Enough for every one of four pods to be chosen, but for one run in 10^7.
+const REQUESTS: u32 = 60;
+
+/// The client address that pods are to see behind `node`: the client's own on the same node, else the address that
+/// the kernel takes for the route to the pod.
+fn seen_behind(node: &Node, topology: &Topology, routing: Routing) -> BTreeSet<(String, IpAddr)> {
+    let source = match routing {
+        Routing::Native => node.address,
+        Routing::Vxlan => node.overlay_address(),
+    };
+    let seen =
+        |pod: &str, on: &str| (pod.to_owned(), if on == node.name { CLIENT.into() } else { source.into() });
+    topology.pods().map(|pod| seen(&pod.name, &pod.node)).collect()
+}
+
+fn every_frontend_leads_to_every_pod(routing: Routing) {
+    let cluster = Cluster::web(routing, 2).unwrap();
+    let topology = &cluster.topology;
+    for node in &topology.nodes {
+        topology.route_vips_to(node).unwrap();
+        for target in web(topology).targets(node) {
+            let tally = requests(&topology.client, target, REQUESTS, 8);
+            assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
+            assert_eq!(tally.seen, seen_behind(node, topology, routing), "{target} on {}", node.name);
+        }
+    }
+}
+
+#[test]
+fn node_port_external_and_load_balancer_ip_lead_to_pods_of_both_nodes() {
+    if skip::need(skip::NETWORK) {
+        every_frontend_leads_to_every_pod(Routing::Native);
+    }
+}
+
+#[test]
+fn node_port_external_and_load_balancer_ip_lead_to_pods_behind_an_overlay() {
+    if skip::need(skip::NETWORK) {
+        every_frontend_leads_to_every_pod(Routing::Vxlan);
+    }
+}
+
+#[test]
+fn transfers_in_both_directions_arrive_whole_by_every_way() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    for routing in [Routing::Native, Routing::Vxlan] {
+        let cluster = Cluster::web(routing, 1).unwrap();
+        let target = Target::tcp(EXTERNAL_IP, 80);
+        let sessions = [(Kind::Connections, 4), (Kind::Exchange, 8), (Kind::Download, 8), (Kind::Upload, 8)];
+        let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
+        load.advance(100).unwrap();
+        load.finish().unwrap();
+    }
+}
+
+#[test]
+fn pods_of_the_host_network_answer_on_their_own_and_on_the_other_node() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    for routing in [Routing::Native, Routing::Vxlan] {
+        let mut topology = Topology::new(routing, 0).unwrap();
+        for (node, name) in topology.nodes.iter_mut().zip(["host-a", "host-b"]) {
+            node.start_host_pod(name).unwrap();
+        }
+        let cluster = Cluster::start_on(topology, |topology| vec![web(topology)]).unwrap();
+        let topology = &cluster.topology;
+        for node in &topology.nodes {
+            topology.route_vips_to(node).unwrap();
+            for target in web(topology).targets(node) {
+                let tally = requests(&topology.client, target, REQUESTS, 8);
+                assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
+                // Nodes reach each other without the overlay.
+                let expected = seen_behind(node, topology, Routing::Native);
+                assert_eq!(tally.seen, expected, "{target} on {}", node.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_local_policy_keeps_to_pods_of_the_node_and_the_client_address() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let cluster = Cluster::start(Routing::Native, 2, |topology| vec![web(topology).local()]).unwrap();
+    let topology = &cluster.topology;
+    for node in &topology.nodes {
+        topology.route_vips_to(node).unwrap();
+        let own: BTreeSet<_> = node.pods.iter().map(|pod| (pod.name.clone(), IpAddr::from(CLIENT))).collect();
+        for target in web(topology).targets(node) {
+            let tally = requests(&topology.client, target, REQUESTS, 8);
+            assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
+            assert_eq!(tally.seen, own, "{target} on {}", node.name);
+        }
+    }
+}
+
+#[test]
+fn several_services_share_a_node_and_each_reaches_its_own_pods() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let services = |topology: &Topology| -> Vec<Service> {
+        let service = |(port, pod)| {
+            Service::new(&format!("only-{}", pod), topology.pods().filter(|p| p.name == pod)).node_port(port)
+        };
+        [(30_001, "pod-a1"), (30_002, "pod-a2"), (30_003, "pod-b1"), (30_004, "pod-b2")].map(service).into()
+    };
+    let cluster = Cluster::start(Routing::Native, 2, services).unwrap();
+    let topology = &cluster.topology;
+    for service in services(topology) {
+        for target in topology.nodes.iter().flat_map(|node| service.targets(node)) {
+            let tally = requests(&topology.client, target, 10, 2);
+            let pod = service.name.trim_start_matches("only-");
+            assert_eq!(tally.answered.get(pod), Some(&10), "{target}: {tally:?}");
+        }
+    }
+}
