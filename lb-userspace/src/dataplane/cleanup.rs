@@ -60,7 +60,13 @@ pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
     }
     // Others may keep something beside our layouts.
     if PinDir::list(dir.base())?.is_empty() {
-        fs::remove_dir(dir.base()).map_err(|source| PinError::Io { path: dir.base().to_owned(), source })?;
+        match fs::remove_dir(dir.base()) {
+            // In a container the directory is a mount point.
+            Err(source) if source.kind() != io::ErrorKind::ResourceBusy => {
+                return Err(PinError::Io { path: dir.base().to_owned(), source }.into());
+            }
+            _ => {}
+        }
     }
     forget_network(&devices, &mut removed)?;
     Ok(removed)

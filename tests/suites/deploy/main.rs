@@ -1,7 +1,9 @@
 //! What `deploy/` asks of a cluster: no privilege more than its README explains, and nothing that the agent does not
-//! know. Needs no privilege itself.
+//! know.
 
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+mod pod;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
