@@ -78,9 +78,10 @@ pub const FLOW_LOCAL: u8 = 1 << 1;
 /// The next hop is not known, or XDP cannot send to it: XDP leaves the packet to tcx.
 pub const FLOW_VIA_STACK: u8 = 1 << 2;
 
-/// Ticks (about a second) after which a flow in use stamps itself, looks after its other half and its restore record,
-/// and checks its next hop.
-pub const REFRESH: Tick = crate::time::seconds(1);
+/// Ticks after which a flow in use stamps itself, looks after its other half and its restore records, and checks its
+/// next hop. That costs a packet over a microsecond once its memory is cold, so flows of a packet a second must not pay
+/// it each time; the shortest idle time that matters (UDP, one minute) is many times longer.
+pub const REFRESH: Tick = crate::time::seconds(4);
 
 /// One half of a flow, 64 bytes: with the hash table's own header and the key before it the kernel keeps a half in two
 /// cache lines.

@@ -15,15 +15,21 @@ const TARGET: &str = "bpfel-unknown-none";
 const HOST_ONLY: [&str; 6] =
     ["RUST", "CARGO_BUILD_", "CARGO_ENCODED_", "CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_UNSTABLE_"];
 
-/// Builds the kernel programs and puts them where `lb-userspace/build.rs` embeds them from.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Each object: the name cargo gives it, and the one that it is looked for by.
+const OBJECTS: [(&str, &str); 2] = [("sluice-ebpf", "sluice.o"), ("sluice-traffic", "traffic.o")];
+
+/// Builds the kernel programs and puts them where `lb-userspace/build.rs` embeds them from, and the benchmarks' traffic
+/// beside them.
+pub(crate) fn build() -> Result<()> {
     let toolchain = toolchain::ensure()?;
     eprintln!("kernel programs: {toolchain}");
     command::run(&mut compile(&toolchain))?;
-    let built = workspace::bpf_target_dir().join(TARGET).join("release/sluice-ebpf");
-    let object = workspace::bpf_object();
-    copy_if_changed(&built, &object).with_context(|| format!("cannot copy to {}", object.display()))?;
-    Ok(object)
+    for (built, object) in OBJECTS {
+        let built = workspace::bpf_target_dir().join(TARGET).join("release").join(built);
+        let object = workspace::bpf_objects().join(object);
+        copy_if_changed(&built, &object).with_context(|| format!("cannot copy to {}", object.display()))?;
+    }
+    Ok(())
 }
 
 fn compile(toolchain: &Toolchain) -> Command {

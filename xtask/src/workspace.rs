@@ -15,8 +15,8 @@ pub(crate) fn target_dir() -> PathBuf {
 }
 
 /// Where `lb-userspace/build.rs` looks for the compiled kernel programs.
-pub(crate) fn bpf_object() -> PathBuf {
-    root().join("target/bpf/sluice.o")
+pub(crate) fn bpf_objects() -> PathBuf {
+    root().join("target/bpf")
 }
 
 /// A target folder of their own for the kernel programs: another compiler, other flags, no shared locks.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lb_tests::bench::{program, report};
+use lb_tests::bench::{path, program, report};
 
 /// Measures what a packet costs.
 #[derive(Parser)]
@@ -10,21 +10,39 @@ struct Options {
     /// Write the figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
+    /// Measure this part only.
+    #[arg(long)]
+    part: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The program alone, by `test_run`.
+    Program,
+    /// The whole way through a node, beside nftables.
+    Path,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut rows = Vec::new();
-    for (services, flows) in [(1, 1_000), (1, 100_000), (10_000, 100_000)] {
-        rows.extend(
-            std::thread::spawn(move || program::measure(services, flows))
-                .join()
-                .expect("the bench panicked")?,
-        );
+    let wants = |part| options.part.is_none_or(|only| only == part);
+    let mut program = Vec::new();
+    if wants(Part::Program) {
+        for (services, flows) in [(1, 1_000), (1, 100_000), (10_000, 100_000)] {
+            // A thread of its own, because a lab's namespace ends with its thread.
+            let rows = std::thread::scope(|scope| scope.spawn(|| program::measure(services, flows)).join());
+            program.extend(rows.map_err(|_| anyhow::anyhow!("the benchmark panicked"))??);
+        }
+        report::print("Cost of the program: ns per packet by test_run, one call a packet", &program);
     }
-    report::print("ns per packet by test_run, one call a packet", &rows);
-    if let Some(path) = options.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&rows)?)?;
+    let mut path = Vec::new();
+    if wants(Part::Path) {
+        path = path::measure()?;
+        report::print("Whole way through a node: ns per packet on one core, client veth to pod veth", &path);
+    }
+    if let Some(file) = options.json {
+        let figures = serde_json::json!({ "program": program, "path": path });
+        std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)?;
     }
     Ok(())
 }
