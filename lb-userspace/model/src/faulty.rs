@@ -43,11 +43,6 @@ impl<D> Faulty<D> {
         Self { inner, faults }
     }
 
-    /// The data plane behind.
-    pub fn inner(&self) -> &D {
-        &self.inner
-    }
-
     fn strikes(&mut self) -> bool {
         match &mut self.faults {
             Faults::None => false,

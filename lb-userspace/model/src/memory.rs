@@ -9,18 +9,12 @@ use crate::op::{Capacity, DataPlane, Op, Tables};
 pub struct Memory {
     tables: Tables,
     capacity: Capacity,
-    epoch: u32,
 }
 
 impl Memory {
     /// Maps of the given size that hold `tables`.
     pub fn new(tables: Tables, capacity: Capacity) -> Self {
-        Self { tables, capacity, epoch: 1 }
-    }
-
-    /// How often the epoch was raised, plus one.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
+        Self { tables, capacity }
     }
 }
 
@@ -43,9 +37,6 @@ impl DataPlane for Memory {
 
     fn apply(&mut self, op: &Op) -> Result<(), Infallible> {
         self.tables.apply(op);
-        if *op == Op::RaiseEpoch {
-            self.epoch += 1;
-        }
         Ok(())
     }
 
