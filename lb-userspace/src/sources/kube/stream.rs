@@ -30,8 +30,8 @@ const PAGE: u32 = 500;
 const WATCH_SECONDS: u32 = 290;
 /// A watch that ended sooner without a word counts as failed (client-go `reflector.go`, "very short watch").
 const SHORT_WATCH: Duration = Duration::from_secs(1);
-/// After this many failures in a row the version itself is in doubt.
-const FAILURES_BEFORE_LIST: u32 = 3;
+/// After this many refusals in a row the version itself is in doubt.
+const REFUSALS_BEFORE_LIST: u32 = 3;
 /// The longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -67,6 +67,12 @@ impl Failure {
     /// The version is too old for the server (410, `Expired` or `Gone`), or an event between it and now is lost.
     fn needs_list(&self) -> bool {
         self.status().is_some_and(|status| status.code == 410) || matches!(self, Self::Lost(_))
+    }
+
+    /// The server answered, and its answer may be about the version. One that is down or busy (429, 503) says nothing
+    /// about it, and should not have to answer lists of all nodes as soon as it is back.
+    fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| !matches!(status.code, 429 | 503))
     }
 
     /// `Retry-After`, which the API repeats in the body.
@@ -137,21 +143,21 @@ impl KindStream {
 
     /// Watches from `version` on, for as long as the server knows the way from there.
     async fn follow(&mut self, mut version: String) {
-        let mut failures = 0;
+        let mut refusals = 0;
         loop {
             let (started, before) = (Instant::now(), version.clone());
             let result = self.watch(&mut version).await;
             if version != before {
-                failures = 0;
+                refusals = 0;
             }
             let failure = match result {
                 Err(failure) => failure,
                 Ok(()) if version == before && started.elapsed() < SHORT_WATCH => Failure::ShortWatch,
                 Ok(()) => continue,
             };
-            failures += 1;
+            refusals += u32::from(failure.is_refusal());
             self.pause("watch", &failure).await;
-            if failure.needs_list() || failures >= FAILURES_BEFORE_LIST || self.changes.is_closed() {
+            if failure.needs_list() || refusals >= REFUSALS_BEFORE_LIST || self.changes.is_closed() {
                 return;
             }
         }

@@ -289,7 +289,10 @@ impl<'de> Deserialize<'de> for Tree {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sources::translate::translate;
 
     const TWO: &str = "\
 # comment
@@ -368,6 +371,33 @@ items:
             assert!(parse(text).is_empty(), "{text:?}");
         }
         assert_eq!(classify(good("text")[0].objects()[0].value), Class::NoObject("it is not a mapping"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_at_all_brings_the_reader_down(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(vec![
+                        "---", "\n", "  ", "- ", "kind: Service", "apiVersion: v1", "spec:", "ports:", "port: 0", "{", "}",
+                        "[", "]", "&a ", "*a", "<<: *a", "\"", "'", "|\n", "#", "%", "!!int ", "items:", "kind: List", "\t",
+                    ])
+                    .prop_map(str::to_owned),
+                    "\\PC{0,8}",
+                ],
+                0..30
+            )
+        ) {
+            for document in parse(&parts.concat()).into_iter().flatten() {
+                let places = document.places();
+                for object in document.objects() {
+                    prop_assert!(places.of(&object.path).line >= 1);
+                    if let Class::Followed(kind) = classify(object.value) {
+                        translate(kind, object.value);
+                    }
+                }
+            }
+        }
     }
 
     #[test]
