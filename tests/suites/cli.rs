@@ -1,4 +1,5 @@
 //! The command line as users meet it: the real program, its messages, exit codes and output, over a live data plane.
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +9,9 @@ use std::{
 use lb_tests::{
     agent::{Agent, binary},
     cluster::Cluster,
+    manifests::Service,
     skip,
-    topo::{EXTERNAL_IP, Node, Routing},
+    topo::{EXTERNAL_IP, Node, Routing, Topology},
     traffic::{Target, ask},
 };
 use lb_userspace::dataplane::pin::PinDir;
@@ -98,6 +100,27 @@ fn a_live_node_is_shown_traced_diagnosed_and_cleaned_up_with_its_agent_dead() {
     an_established_connection_is_traced_to_its_endpoint(node);
     doctor_passes_a_sound_node_and_fails_one_that_does_not_forward(node, cluster.topology.node_a());
     cleanup_says_what_it_removes_and_removes_it(node);
+}
+
+#[test]
+fn a_packet_that_xdp_leaves_to_tcx_is_traced_through_both() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let service = |topology: &Topology| {
+        let remote = topology.nodes[1].pods.iter();
+        vec![Service::new("far", remote).external_ip(EXTERNAL_IP)]
+    };
+    let cluster = Cluster::start(Routing::Vxlan, 1, service).unwrap();
+    let node = &cluster.agents[0];
+    let words = ["trace", "tcp", "198.51.100.7:45678", "203.0.113.10:80", "-o", "json"];
+    let trace = json(&node.sluice(&words).unwrap());
+    let hooks: Vec<_> = trace["stages"].as_array().unwrap().iter().map(|stage| &stage["hook"]).collect();
+    assert_eq!(hooks, ["xdp", "tcx-ingress"], "{trace}");
+    assert_eq!(trace["verdict"]["action"], "forward", "{trace}");
+    assert_eq!(trace["verdict"]["interface"], "flannel.1", "{trace}");
+    assert!(trace["verdict"]["source"].as_str().unwrap().starts_with("10.244.1.0:"), "{trace}");
+    assert!(node.sluice(&["get", "if"]).unwrap().contains("flannel.1"));
 }
 
 fn services_are_shown(node: &Agent) {

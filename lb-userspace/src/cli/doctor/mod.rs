@@ -56,6 +56,6 @@ fn print(out: &mut impl io::Write, findings: &[Finding]) -> Result<(), CliError>
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
     let (passed, warned, failed) = (count(Status::Pass), count(Status::Warn), count(Status::Fail));
-    writeln!(out, "{passed} passed, {warned} warnings, {failed} failed")?;
+    writeln!(out, "{passed} passed, {warned} warned, {failed} failed")?;
     Ok(())
 }

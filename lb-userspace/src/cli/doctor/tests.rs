@@ -92,7 +92,7 @@ fn a_healthy_node_passes_everything() {
     PASS  ports         the node's own connections keep off the SNAT ports 49152-65535
     PASS  endpoints     every Service has an endpoint
     PASS  capacity      flows: 10 of 100 entries (10 %)
-    12 passed, 0 warnings, 0 failed
+    12 passed, 0 warned, 0 failed
     ");
 }
 
@@ -137,7 +137,7 @@ fn a_node_that_cannot_run_sluice_fails_with_a_mend_for_each_cause() {
                         mend: sysctl -w net.ipv4.conf.eth0.forwarding=1
     WARN  ports         the node's own connections may take SNAT ports (49152-65535) and lose packets to forwarded ones
                         mend: sysctl -w net.ipv4.ip_local_reserved_ports=49152-65535, beside what is reserved already
-    0 passed, 4 warnings, 6 failed
+    0 passed, 4 warned, 6 failed
     ");
 }
 
