@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use lb_tests::{
     BPFFS, agent,
-    cluster::web,
+    cluster::{NODE_PORT, web},
     manifests::Manifests,
     skip,
     topo::{Node, Routing, Topology},
@@ -92,13 +92,18 @@ fn the_agent_becomes_ready_with_the_privileges_of_the_daemon_set() {
     })
     .unwrap();
 
-    let shown = confined(node, &bpf_dir).args(["get", "services", "-A", "-o", "json"]).output().unwrap();
-    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("\"web\""));
+    // As `kubectl exec` runs them, with the agent alive.
+    let run = |args: &[&str]| {
+        let output = confined(node, &bpf_dir).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["get", "services", "-A", "-o", "json"]).contains("\"web\""));
+    let node_port = format!("{}:{NODE_PORT}", node.address);
+    assert!(run(&["trace", "tcp", "198.51.100.7:40000", &node_port]).contains("web"));
 
     running.process.kill().unwrap();
     running.process.wait().unwrap();
-    let cleanup = confined(node, &bpf_dir).arg("cleanup").output().unwrap();
-    assert!(cleanup.status.success(), "{}", String::from_utf8_lossy(&cleanup.stderr));
+    run(&["cleanup"]);
     assert!(!PinDir::new(&bpf_dir).root().exists(), "cleanup left pins behind");
 }
