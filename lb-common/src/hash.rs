@@ -37,7 +37,7 @@ mod tests {
     fn neighbouring_ports_spread_over_a_ring() {
         let mut hits = [0u32; 16];
         for port in 0..16_000 {
-            hits[((flow(&key(port)) >> 32) * 16 >> 32) as usize] += 1;
+            hits[(((flow(&key(port)) >> 32) * 16) >> 32) as usize] += 1;
         }
         assert!(hits.iter().all(|n| (800..1200).contains(n)), "{hits:?}");
     }

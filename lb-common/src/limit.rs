@@ -28,7 +28,7 @@ impl Bucket {
         if elapsed > 0 {
             // Past a minute the product would only saturate further.
             let gained = if elapsed > 3600 { BURST } else { elapsed * PER_TICK };
-            self.spent = if gained >= self.spent { 0 } else { self.spent - gained };
+            self.spent = self.spent.saturating_sub(gained);
             self.filled = now;
         }
         if self.spent >= BURST {

@@ -92,7 +92,7 @@ fn sum<const N: usize>(words: &[u16; N]) -> u16 {
     let mut total = 0u64;
     let mut index = 0;
     while index < N {
-        total += words[index] as u64;
+        total += u64::from(words[index]);
         index += 1;
     }
     checksum::fold(total)

@@ -149,6 +149,7 @@ pub enum InsertError {
 }
 
 /// Packet, maps and helpers, as each hook of the kernel (or a test) provides them.
+#[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
 pub trait Hook {
     /// Where this program is attached.
     const STAGE: Stage;

@@ -86,7 +86,7 @@ pub enum AgentError {
 }
 
 impl AgentError {
-    /// The exit code, see [`EXIT_CODES`].
+    /// The exit code, see `EXIT_CODES`.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Capability { .. } | Self::Load(LoadError::Denied) => 3,

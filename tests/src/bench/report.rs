@@ -47,8 +47,8 @@ pub struct Row {
 pub fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
     println!(
-        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}   {}",
-        "CASE", "SERVICES", "FLOWS", "NS", "FLOOR", "NET", "MIN-MAX"
+        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}   MIN-MAX",
+        "CASE", "SERVICES", "FLOWS", "NS", "FLOOR", "NET"
     );
     for row in rows {
         println!(
