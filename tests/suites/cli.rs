@@ -1,8 +1,6 @@
 //! The command line as users meet it: the real program, its messages, exit codes and output, over a live data plane.
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
-
 use std::{
     collections::BTreeMap,
     process::{Command, Output},
