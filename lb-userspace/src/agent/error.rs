@@ -54,6 +54,12 @@ pub enum AgentError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something that never ends has ended.
+    #[error("{what} ended unexpectedly; start the agent again")]
+    Ended {
+        /// What.
+        what: &'static str,
+    },
     /// The admin address is taken or not ours.
     #[error("cannot answer on {address}: {source}; choose another --admin address, or none")]
     Admin {

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! sources ─ Snapshot ─┐
-//!                     ├─► run ─► reconcile ─ desired, plan ─► maps
-//! netlink ─ Change ───┘     └──► network ─ programs on devices, neighbours
+//!                     ├─► events ─► reconcile ─ desired, plan ─► maps
+//! netlink ─ Change ───┘      └────► network ─ programs on devices, neighbours
 //! ```
 
 mod admin;
 mod error;
+mod events;
 mod logging;
 mod metrics;
 mod network;

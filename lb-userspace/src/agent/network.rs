@@ -7,8 +7,8 @@ use std::{
 
 use super::AgentError;
 use crate::dataplane::{
-    attach::{AttachError, Attached, Attacher},
-    device::{Device, DeviceError, Selection},
+    attach::{Attached, Attacher},
+    device::{Device, Selection},
     maps::Maps,
     neighbour::{self, Addresses},
     netlink::{Change, Netlink, NetlinkError, NextHop},
@@ -27,26 +27,6 @@ pub(super) struct Network {
     attached: BTreeMap<u32, Attached>,
     /// What was last said to be wrong, so that it is said once.
     complaints: BTreeSet<String>,
-}
-
-/// What went wrong with one device, or the choice of devices.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    /// Choosing.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// Attaching.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
-}
-
-impl From<Trouble> for AgentError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Device(error) => error.into(),
-            Trouble::Attach(error) => error.into(),
-        }
-    }
 }
 
 impl Network {
@@ -74,13 +54,10 @@ impl Network {
         &mut self,
         node_addresses: &[Ipv4Addr],
         maps: &mut Maps,
-    ) -> Result<Vec<Trouble>, AgentError> {
+    ) -> Result<Vec<AgentError>, AgentError> {
         self.devices = self.netlink.devices().await?;
         self.hops.clear();
-        let selection = match Selection::choose(&self.devices, &self.wanted, node_addresses) {
-            Ok(selection) => selection,
-            Err(error) => return Ok(vec![error.into()]),
-        };
+        let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
         let changed = self.selection != selection;
         self.selection = selection;
         let (attached, errors) = self.attacher.attach(&self.devices, &self.selection);
@@ -96,11 +73,15 @@ impl Network {
         if maps.set_interfaces(&self.selection.interfaces(&self.attached))? || changed {
             maps.raise_epoch()?;
         }
-        Ok(errors.into_iter().map(Trouble::from).collect())
+        Ok(missing
+            .into_iter()
+            .map(AgentError::from)
+            .chain(errors.into_iter().map(AgentError::from))
+            .collect())
     }
 
     /// Logs what is wrong, once for each.
-    pub(super) fn complain(&mut self, troubles: &[Trouble]) {
+    pub(super) fn complain(&mut self, troubles: &[AgentError]) {
         let complaints: BTreeSet<_> = troubles.iter().map(ToString::to_string).collect();
         for complaint in complaints.difference(&self.complaints) {
             tracing::error!("{complaint}");

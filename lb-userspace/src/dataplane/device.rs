@@ -76,26 +76,26 @@ pub struct Selection {
 impl Selection {
     /// Chooses among `devices`. Uplinks are those of `wanted` where it names any; else the Ethernet devices that carry
     /// one of the node's addresses or a default route, never loopback. Pod devices and bridges of a CNI carry neither.
-    /// Every overlay device that is no uplink is an overlay.
-    ///
-    /// # Errors
-    /// Where a wanted device is missing or of the wrong kind.
+    /// Every overlay device that is no uplink is an overlay. Wanted devices that are missing or of the wrong kind are in
+    /// the second part of the answer.
     pub fn choose(
         devices: &[Device],
         wanted: &BTreeSet<String>,
         node_addresses: &[Ipv4Addr],
-    ) -> Result<Self, DeviceError> {
+    ) -> (Self, Vec<DeviceError>) {
         let mut selection = Self::default();
+        let mut errors = Vec::new();
         for name in wanted {
-            let device =
-                devices.iter().find(|device| device.name == *name).ok_or_else(|| DeviceError::Missing {
-                    name: name.clone(),
-                    present: devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", "),
-                })?;
-            if !device.ethernet || device.loopback {
-                return Err(DeviceError::NotEthernet { name: name.clone() });
+            match devices.iter().find(|device| device.name == *name) {
+                Some(device) if device.ethernet && !device.loopback => {
+                    selection.uplinks.insert(name.clone(), device.clone());
+                }
+                Some(_) => errors.push(DeviceError::NotEthernet { name: name.clone() }),
+                None => {
+                    let present: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+                    errors.push(DeviceError::Missing { name: name.clone(), present: present.join(", ") });
+                }
             }
-            selection.uplinks.insert(name.clone(), device.clone());
         }
         for device in devices {
             let ours = device.addresses.iter().any(|address| node_addresses.contains(address));
@@ -110,7 +110,7 @@ impl Selection {
                 selection.overlays.insert(device.name.clone(), device.clone());
             }
         }
-        Ok(selection)
+        (selection, errors)
     }
 
     /// The device of this index where it is to have a program at `hook`.
@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn uplinks_are_the_devices_of_default_routes_and_of_the_nodes_addresses() {
         let own = [[10, 0, 0, 1].into(), [203, 0, 113, 1].into()];
-        let selection = Selection::choose(&devices(), &BTreeSet::new(), &own).unwrap();
+        let (selection, _) = Selection::choose(&devices(), &BTreeSet::new(), &own);
         assert_eq!(names(&selection.uplinks), ["eth0", "eth1"]);
         assert_eq!(names(&selection.overlays), ["flannel.1", "wg0"]);
     }
 
     #[test]
     fn named_devices_are_the_only_uplinks() {
-        let selection = Selection::choose(&devices(), &["cni0".to_owned()].into(), &[]).unwrap();
+        let (selection, _) = Selection::choose(&devices(), &["cni0".to_owned()].into(), &[]);
         assert_eq!(names(&selection.uplinks), ["cni0"]);
         assert_eq!(names(&selection.overlays), ["flannel.1", "wg0"]);
     }
@@ -178,7 +178,7 @@ mod tests {
     fn the_interfaces_map_tells_xdp_and_overlays_apart() {
         let mut all = devices();
         all.iter_mut().zip(1..).for_each(|(device, index)| device.index = index);
-        let selection = Selection::choose(&all, &BTreeSet::new(), &[[10, 0, 0, 1].into()]).unwrap();
+        let (selection, _) = Selection::choose(&all, &BTreeSet::new(), &[[10, 0, 0, 1].into()]);
         let interfaces = selection.interfaces(&[(2, Attached::Native), (3, Attached::Tc)].into());
         let flags: Vec<_> = interfaces.iter().map(|(index, interface)| (*index, interface.flags)).collect();
         assert_eq!(flags, [(2, INTERFACE_XDP), (3, 0), (5, INTERFACE_OVERLAY), (6, INTERFACE_OVERLAY)]);
@@ -186,11 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_device_and_one_without_ethernet_are_refused_by_name() {
-        let missing =
-            Selection::choose(&devices(), &["eth9".to_owned()].into(), &[]).unwrap_err().to_string();
+    fn a_missing_device_and_one_without_ethernet_are_refused_by_name_and_the_others_chosen() {
+        let wanted = ["eth0", "eth9", "wg0"].map(str::to_owned).into();
+        let (selection, errors) = Selection::choose(&devices(), &wanted, &[]);
+        assert_eq!(names(&selection.uplinks), ["eth0"]);
+        let missing = errors[0].to_string();
         assert!(missing.contains("eth9") && missing.contains("eth0"), "{missing}");
-        let tunnel = Selection::choose(&devices(), &["wg0".to_owned()].into(), &[]).unwrap_err();
-        assert_eq!(tunnel, DeviceError::NotEthernet { name: "wg0".to_owned() });
+        assert_eq!(errors[1], DeviceError::NotEthernet { name: "wg0".to_owned() });
     }
 }

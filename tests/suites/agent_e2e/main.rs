@@ -6,12 +6,13 @@ mod node;
 use std::fs;
 
 use aya::programs::TcAttachType;
-use lb_common::abi::program;
+use lb_common::{abi::program, interface::INTERFACE_OVERLAY};
 use lb_tests::{agent::binary, skip, wait, xdp_pass};
 use lb_userspace::dataplane::{
     attach::{Hook, clsact},
     cleanup::{CleanupError, Removed},
     loader::{self, Settings},
+    pin::PinDir,
     pinned::Pinned,
 };
 use nix::sys::signal::Signal;
@@ -133,6 +134,31 @@ fn an_uplink_that_is_replaced_gets_programs_again() {
     for (new, old) in node.links().iter().zip(before) {
         assert_ne!(new.id, old.id);
     }
+}
+
+#[test]
+fn overlay_devices_get_programs_at_ingress_and_are_marked_when_they_appear() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    let _agent = node.start(&[]);
+    node.namespace
+        .ip("link add flannel.1 type vxlan id 1 local 192.0.2.1 dstport 8472\naddr add 10.244.1.0/32 dev flannel.1\nlink set flannel.1 up")
+        .unwrap();
+    let overlay = || {
+        let interfaces = Pinned::open(&node.pins).unwrap().interfaces().unwrap();
+        interfaces
+            .into_values()
+            .find(|interface| interface.flags == INTERFACE_OVERLAY && interface.address_be != 0)
+    };
+    let overlay = wait::until("the overlay device is in the maps", overlay).unwrap();
+    assert_eq!(overlay.address_be.to_ne_bytes(), [10, 244, 1, 0]);
+    let links = PinDir::list(&node.pins.links()).unwrap();
+    assert_eq!(links, ["eth0-in", "eth0-out", "eth0-xdp", "flannel:1-in"]);
+    node.namespace.ip("link del flannel.1").unwrap();
+    wait::until_true("its link is gone with it", || PinDir::list(&node.pins.links()).unwrap().len() == 3)
+        .unwrap();
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn gather_devices(
         }
     };
     let Some(interfaces) = interfaces else {
-        let selection = Selection::choose(&present, &[].into(), &[]).unwrap_or_default();
+        let (selection, _) = Selection::choose(&present, &[].into(), &[]);
         return Ok(selection.uplinks.values().map(|device| of(device, false)).collect());
     };
     let devices = present.iter().filter_map(|device| {

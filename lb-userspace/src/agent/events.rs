@@ -1,0 +1,236 @@
+//! The agent's one loop: everything that happens on the node meets here.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt};
+use lb_common::abi::map;
+use lb_model::{config::NodeConfig, object::Snapshot};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::block_in_place,
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    AgentError,
+    metrics::Metrics,
+    network::Network,
+    readiness::Readiness,
+    reconcile::{Reconciler, remote_endpoints},
+};
+use crate::{
+    dataplane::{maps::Maps, netlink::Change},
+    sources::Feed,
+};
+
+/// Pause before a change of devices or routes is looked at: such changes come in bursts.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Pause before devices are looked at again after that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often maps and devices are compared with what they should be, whether or not anything happened.
+const PATROL: Duration = Duration::from_secs(60);
+
+/// When something is to be done; none where nothing asks for it.
+#[derive(Default)]
+struct Due {
+    network: Option<Instant>,
+    maps: Option<Instant>,
+    epoch: bool,
+}
+
+impl Due {
+    /// Moves a date forward, never back: a stream of requests must not put it off for ever.
+    fn no_later(date: &mut Option<Instant>, pause: Duration) {
+        let wanted = Instant::now() + pause;
+        *date = Some(date.map_or(wanted, |date| date.min(wanted)));
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.network.into_iter().chain(self.maps).min()
+    }
+}
+
+/// The agent at work.
+pub(super) struct Agent {
+    config: NodeConfig,
+    reconciler: Reconciler<Maps>,
+    network: Network,
+    snapshot: Option<Arc<Snapshot>>,
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+    due: Due,
+}
+
+impl Agent {
+    /// An agent that has done nothing yet.
+    pub(super) fn new(
+        config: NodeConfig,
+        reconciler: Reconciler<Maps>,
+        network: Network,
+        readiness: Arc<Readiness>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { config, reconciler, network, snapshot: None, readiness, metrics, due: Due::default() }
+    }
+
+    /// Works until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// At the first failure before the agent was ready, and when one of what it follows ends.
+    pub(super) async fn follow(
+        &mut self,
+        feed: Feed,
+        mut changes: impl Stream<Item = Change> + Unpin,
+    ) -> Result<(), AgentError> {
+        let Feed { mut snapshots, mut status, mut task } = feed;
+        let failed = |source| AgentError::System { what: "listening for signals", source };
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut patrol = interval(PATROL);
+        patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.due.network = Some(Instant::now());
+        loop {
+            let next = self.due.next();
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                Ok(()) = snapshots.changed() => self.take(&mut snapshots),
+                Ok(()) = status.changed() => self.metrics.source(&status.borrow_and_update()),
+                change = changes.next() => match change {
+                    Some(change) => self.note(change),
+                    None => return Err(AgentError::Ended { what: "the kernel's news of devices and routes" }),
+                },
+                _ = &mut task => return Err(AgentError::Ended { what: "the source of objects" }),
+                _ = patrol.tick() => self.patrol(),
+                () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => self.work().await?,
+            }
+        }
+    }
+
+    /// Takes the newest snapshot; older ones that were not worked off yet are skipped.
+    fn take(&mut self, snapshots: &mut watch::Receiver<Option<Arc<Snapshot>>>) {
+        let Some(snapshot) = snapshots.borrow_and_update().clone() else { return };
+        let before = self.node_addresses();
+        self.snapshot = Some(snapshot);
+        if self.node_addresses() != before || !self.network.is_attached() {
+            self.due.network = Some(Instant::now());
+        }
+        Due::no_later(&mut self.due.maps, Duration::ZERO);
+    }
+
+    fn note(&mut self, change: Change) {
+        let of_neighbour = matches!(change, Change::Neighbour { .. });
+        let moves_flows = self.network.moves_flows(change);
+        self.due.epoch |= moves_flows;
+        if moves_flows || !of_neighbour {
+            Due::no_later(&mut self.due.network, SETTLE);
+        }
+    }
+
+    /// Looks whether everything still is as it should be.
+    fn patrol(&mut self) {
+        self.reconciler.distrust();
+        Due::no_later(&mut self.due.network, Duration::ZERO);
+        if self.snapshot.is_some() {
+            Due::no_later(&mut self.due.maps, Duration::ZERO);
+        }
+        let flows = block_in_place(|| self.reconciler.plane().pinned().flow_count());
+        match flows {
+            Ok(count) => self.metrics.entries(map::FLOWS, count),
+            Err(error) => tracing::warn!(%error, "cannot count flows"),
+        }
+    }
+
+    /// Does what is due.
+    async fn work(&mut self) -> Result<(), AgentError> {
+        let now = Instant::now();
+        if self.due.network.is_some_and(|due| due <= now) {
+            self.due.network = None;
+            self.refresh_network().await?;
+        }
+        if self.due.maps.is_some_and(|due| due <= now) {
+            self.due.maps = None;
+            self.sync();
+        }
+        self.keep_warm().await;
+        Ok(())
+    }
+
+    /// Trouble ends the agent before it was ever ready, when a person or a rollout is watching; afterwards it is said
+    /// and tried again, for whatever else works has to go on.
+    async fn refresh_network(&mut self) -> Result<(), AgentError> {
+        match self.try_refresh_network().await {
+            Err(error) if self.readiness.was_ready() => {
+                tracing::error!("{error}");
+                Due::no_later(&mut self.due.network, RETRY);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn try_refresh_network(&mut self) -> Result<(), AgentError> {
+        let node_addresses = self.node_addresses();
+        let troubles = self.network.refresh(&node_addresses, self.reconciler.plane()).await?;
+        if std::mem::take(&mut self.due.epoch) {
+            self.reconciler.plane().raise_epoch()?;
+        }
+        self.metrics.modes(&self.network.modes());
+        if self.network.is_attached() && troubles.is_empty() {
+            self.readiness.attached();
+        }
+        let (addresses, primary) = (self.network.addresses(), self.network.primary_addresses());
+        if (&addresses, &primary) != (&self.config.addresses, &self.config.primary_addresses) {
+            self.config.addresses = addresses;
+            self.config.primary_addresses = primary;
+            if self.snapshot.is_some() {
+                Due::no_later(&mut self.due.maps, Duration::ZERO);
+            }
+        }
+        if self.readiness.was_ready() {
+            self.network.complain(&troubles);
+            return Ok(());
+        }
+        troubles.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn sync(&mut self) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        let started = Instant::now();
+        match block_in_place(|| self.reconciler.sync(&snapshot, &self.config)) {
+            Ok(report) => {
+                self.readiness.synced();
+                if let Some(tables) = self.reconciler.tables() {
+                    self.metrics.synced(started.elapsed(), report.refused, tables);
+                }
+            }
+            Err(error) => {
+                self.metrics.failed();
+                let pause = self.reconciler.pause();
+                tracing::error!(%error, retry_in_ms = pause.as_millis() as u64, "cannot bring the maps up to date");
+                Due::no_later(&mut self.due.maps, pause);
+            }
+        }
+    }
+
+    async fn keep_warm(&mut self) {
+        let endpoints = self.reconciler.tables().map(remote_endpoints).unwrap_or_default();
+        if let Err(error) = self.network.keep_warm(&endpoints).await {
+            tracing::warn!(%error, "cannot keep neighbours warm");
+        }
+    }
+
+    /// IPv4 addresses of this node's Node object.
+    fn node_addresses(&self) -> Vec<Ipv4Addr> {
+        let node = self.snapshot.as_ref().and_then(|snapshot| snapshot.nodes.get(&self.config.node_name));
+        let addresses = node.into_iter().flat_map(|node| &node.addresses);
+        addresses
+            .filter_map(|address| if let IpAddr::V4(address) = address { Some(*address) } else { None })
+            .collect()
+    }
+}
