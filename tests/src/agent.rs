@@ -35,16 +35,24 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the agent of a node and waits until it is ready. Its log goes beside the manifests, into `log_dir`.
+    /// Starts the agent of a node, with more arguments than it needs, and does not wait for it. Its log goes into
+    /// `log_dir`.
     ///
     /// # Errors
-    /// Where it does not come up; the message holds the end of its log.
-    pub fn start(network: &str, node: &topo::Node, manifests: &Manifests, log_dir: &Path) -> Result<Self> {
+    /// Where there is no program to start.
+    pub fn spawn(
+        network: &str,
+        node: &topo::Node,
+        manifests: &Manifests,
+        log_dir: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
         let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
         let manifests = manifests.directory().display().to_string();
         let arguments = ["agent", "--manifests", &manifests, "--node-name", node.name]
             .into_iter()
             .chain(["--external-ips-allowed", topo::VIPS])
+            .chain(more.iter().copied())
             .map(String::from)
             .collect();
         let mut agent = Self {
@@ -55,15 +63,21 @@ impl Agent {
             arguments,
             process: None,
         };
-        agent.start_again()?;
+        agent.spawn_again()?;
         Ok(agent)
     }
 
-    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), with what is pinned.
+    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), with what is pinned, and waits
+    /// until it is ready.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Where it does not come up; the message holds the end of its log.
     pub fn start_again(&mut self) -> Result<()> {
+        self.spawn_again()?;
+        self.wait_ready()
+    }
+
+    fn spawn_again(&mut self) -> Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut command = self.namespace.command(binary()?)?;
         command
@@ -73,10 +87,18 @@ impl Agent {
             .args(["--admin", &ADMIN.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(command.spawn().context("cannot start sluice")?);
-        self.wait_ready().with_context(|| format!("agent of {}\n{}", self.node, self.log_tail()))
+        Ok(())
     }
 
-    fn wait_ready(&mut self) -> Result<()> {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it does not come up; the message holds the end of its log.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        self.ready().with_context(|| format!("agent of {}\n{}", self.node, self.log_tail()))
+    }
+
+    fn ready(&mut self) -> Result<()> {
         let mut exit = None;
         wait::until_true("the agent says it is ready", || {
             exit = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());

@@ -50,7 +50,7 @@ impl Cluster {
         pods: u8,
         services: impl FnOnce(&Topology) -> Vec<Service>,
     ) -> Result<Self> {
-        Self::start_on(Topology::new(routing, pods)?, services)
+        Self::start_on(Topology::new(routing, pods)?, &[], services)
     }
 
     /// A cluster with one Service, [`web`], on every pod.
@@ -61,13 +61,17 @@ impl Cluster {
         Self::start(routing, pods, |topology| vec![web(topology)])
     }
 
-    /// As [`start`](Self::start), on a network that is there.
+    /// As [`start`](Self::start), on a network that is there, with more arguments for the agents.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_on(topology: Topology, services: impl FnOnce(&Topology) -> Vec<Service>) -> Result<Self> {
+    pub fn start_on(
+        topology: Topology,
+        arguments: &[&str],
+        services: impl FnOnce(&Topology) -> Vec<Service>,
+    ) -> Result<Self> {
         let directory = TempDir::with_prefix(&topology.name)?;
-        let cluster = Self::start_in(directory.path(), topology, services)?;
+        let cluster = Self::start_in(directory.path(), topology, arguments, services)?;
         Ok(Self { directory: Some(directory), ..cluster })
     }
 
@@ -78,12 +82,14 @@ impl Cluster {
     pub fn start_in(
         directory: &Path,
         topology: Topology,
+        arguments: &[&str],
         services: impl FnOnce(&Topology) -> Vec<Service>,
     ) -> Result<Self> {
         let manifests = Manifests::new(directory.join("manifests"), &topology)?;
         services(&topology).iter().try_for_each(|service| manifests.apply(service))?;
-        let start = |node: &Node| Agent::start(&topology.name, node, &manifests, directory);
-        let agents = [start(topology.node_a())?, start(topology.node_b())?];
+        let spawn = |node: &Node| Agent::spawn(&topology.name, node, &manifests, directory, arguments);
+        let mut agents = [spawn(topology.node_a())?, spawn(topology.node_b())?];
+        agents.iter_mut().try_for_each(Agent::wait_ready)?;
         Ok(Self { agents, manifests, topology, directory: None })
     }
 

@@ -27,8 +27,9 @@ fn seen_behind(node: &Node, topology: &Topology, routing: Routing) -> BTreeSet<(
     topology.pods().map(|pod| seen(&pod.name, &pod.node)).collect()
 }
 
-fn every_frontend_leads_to_every_pod(routing: Routing) {
-    let cluster = Cluster::web(routing, 2).unwrap();
+fn every_frontend_leads_to_every_pod(routing: Routing, mode: &str) {
+    let topology = Topology::new(routing, 2).unwrap();
+    let cluster = Cluster::start_on(topology, &["--mode", mode], |topology| vec![web(topology)]).unwrap();
     let topology = &cluster.topology;
     for node in &topology.nodes {
         topology.route_vips_to(node).unwrap();
@@ -43,14 +44,29 @@ fn every_frontend_leads_to_every_pod(routing: Routing) {
 #[test]
 fn node_port_external_and_load_balancer_ip_lead_to_pods_of_both_nodes() {
     if skip::need(skip::NETWORK) {
-        every_frontend_leads_to_every_pod(Routing::Native);
+        every_frontend_leads_to_every_pod(Routing::Native, "native");
     }
 }
 
 #[test]
 fn node_port_external_and_load_balancer_ip_lead_to_pods_behind_an_overlay() {
     if skip::need(skip::NETWORK) {
-        every_frontend_leads_to_every_pod(Routing::Vxlan);
+        every_frontend_leads_to_every_pod(Routing::Vxlan, "native");
+    }
+}
+
+#[test]
+fn nodes_without_xdp_forward_at_tcx_alone() {
+    if skip::need(skip::NETWORK) {
+        every_frontend_leads_to_every_pod(Routing::Native, "tc");
+        every_frontend_leads_to_every_pod(Routing::Vxlan, "tc");
+    }
+}
+
+#[test]
+fn generic_xdp_forwards_where_it_is_asked_for() {
+    if skip::need(skip::NETWORK) {
+        every_frontend_leads_to_every_pod(Routing::Native, "generic");
     }
 }
 
@@ -59,8 +75,15 @@ fn transfers_in_both_directions_arrive_whole_by_every_way() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    for routing in [Routing::Native, Routing::Vxlan] {
-        let cluster = Cluster::web(routing, 1).unwrap();
+    let ways = [
+        (Routing::Native, "native"),
+        (Routing::Vxlan, "native"),
+        (Routing::Native, "tc"),
+        (Routing::Vxlan, "tc"),
+    ];
+    for (routing, mode) in ways {
+        let topology = Topology::new(routing, 1).unwrap();
+        let cluster = Cluster::start_on(topology, &["--mode", mode], |topology| vec![web(topology)]).unwrap();
         let target = Target::tcp(EXTERNAL_IP, 80);
         let sessions = [(Kind::Connections, 4), (Kind::Exchange, 8), (Kind::Download, 8), (Kind::Upload, 8)];
         let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
@@ -79,7 +102,7 @@ fn pods_of_the_host_network_answer_on_their_own_and_on_the_other_node() {
         for (node, name) in topology.nodes.iter_mut().zip(["host-a", "host-b"]) {
             node.start_host_pod(name).unwrap();
         }
-        let cluster = Cluster::start_on(topology, |topology| vec![web(topology)]).unwrap();
+        let cluster = Cluster::start_on(topology, &[], |topology| vec![web(topology)]).unwrap();
         let topology = &cluster.topology;
         for node in &topology.nodes {
             topology.route_vips_to(node).unwrap();

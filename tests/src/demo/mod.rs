@@ -70,7 +70,7 @@ fn lay_out(screen: &Screen) -> Result<Cluster> {
     };
     let [a, b] = &topology.nodes;
     screen.plain(&format!(
-        "  client {CLIENT} ── router ─┬─ {} {}   {}\n{:37}└─ {} {}   {}\n",
+        "  client {CLIENT} ── router ─┬─ {} {}   {}\n{:33}└─ {} {}   {}\n",
         a.name,
         a.address,
         pods(a),
@@ -80,7 +80,7 @@ fn lay_out(screen: &Screen) -> Result<Cluster> {
         pods(b)
     ));
     screen.done("network and pods are up");
-    let cluster = Cluster::start_in(&directory(), topology, |topology| vec![web(topology)])?;
+    let cluster = Cluster::start_in(&directory(), topology, &[], |topology| vec![web(topology)])?;
     screen.done("sluice agent is ready on node-a and node-b");
 
     screen.title(&format!("Manifests, in {}", cluster.manifests.directory().display()));
