@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,9 +21,16 @@ const INTERRUPTED: i32 = 130;
 
 /// The right to run, until it is dropped or the process ends.
 pub(super) struct Guard {
-    /// Held during a step. Who is told to end takes it too, so that no step can make anything new.
-    stepping: Arc<Mutex<()>>,
+    state: Arc<State>,
     _lock: File,
+}
+
+#[derive(Default)]
+struct State {
+    /// Held during a step, and by who cleans up: no step makes anything new meanwhile.
+    stepping: Mutex<()>,
+    /// No step begins any more.
+    ended: AtomicBool,
 }
 
 impl Guard {
@@ -28,16 +38,23 @@ impl Guard {
     pub(super) fn acquire() -> Result<Self> {
         let lock = lock()?;
         wipe()?;
-        let stepping = Arc::new(Mutex::new(()));
-        let (seen, (ready, armed)) = (Arc::clone(&stepping), std::sync::mpsc::channel());
+        let state = Arc::new(State::default());
+        let (seen, (ready, armed)) = (Arc::clone(&state), std::sync::mpsc::channel());
         std::thread::spawn(move || end_on_signal(&seen, &ready));
         armed.recv().context("cannot watch for signals")?;
-        Ok(Self { stepping, _lock: lock })
+        Ok(Self { state, _lock: lock })
     }
 
     /// Runs a step that Ctrl-C does not tear apart.
     pub(super) fn step<T>(&self, step: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _stepping = self.stepping.lock().unwrap_or_else(PoisonError::into_inner);
+        let stepping = self.state.stepping.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state.ended.load(Ordering::Relaxed) {
+            drop(stepping);
+            // The process ends as soon as the other thread has cleaned up.
+            loop {
+                std::thread::park();
+            }
+        }
         step()
     }
 }
@@ -78,7 +95,7 @@ fn remove(directory: &Path) -> Result<()> {
     }
 }
 
-fn end_on_signal(stepping: &Mutex<()>, ready: &std::sync::mpsc::Sender<()>) {
+fn end_on_signal(state: &State, ready: &std::sync::mpsc::Sender<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     let told = runtime.block_on(async {
@@ -89,7 +106,8 @@ fn end_on_signal(stepping: &Mutex<()>, ready: &std::sync::mpsc::Sender<()>) {
     });
     if told.is_some() {
         eprintln!("\ndemo: told to end, cleaning up …");
-        let _stepping = stepping.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ended.store(true, Ordering::Relaxed);
+        let _stepping = state.stepping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = wipe() {
             eprintln!("demo: {error:#}");
         }

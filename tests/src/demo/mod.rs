@@ -156,7 +156,7 @@ fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
     let sluice = agent::binary()?;
     let [a, _] = &cluster.topology.nodes;
     let inside = |role: &str| format!("nsenter --net=/run/netns/{NAME}-{role}");
-    let on_a = format!("{} {} ", inside(a.name), sluice.display());
+    let on_a = format!("{} {}", inside(a.name), sluice.display());
     let pins = format!("--bpf-dir {}", cluster.agents[0].pins().base().display());
     screen.title("Everything is left running. Try:");
     for line in [
