@@ -18,6 +18,10 @@ use crate::{
 /// The node port of [`web`].
 pub const NODE_PORT: u16 = 30_080;
 
+/// Enough for any test, and made in a fraction of the time that the kernel takes to clear the default sizes.
+const SMALL_MAPS: [&str; 6] =
+    ["--max-flows", "65536", "--max-backends", "4096", "--max-ring-chunks", "16384"];
+
 /// The Service of most tests: every pod, behind a node port, an external IP and a load balancer's address.
 pub fn web(topology: &Topology) -> Service {
     Service::new("web", topology.pods())
@@ -71,7 +75,8 @@ impl Cluster {
         services: impl FnOnce(&Topology) -> Vec<Service>,
     ) -> Result<Self> {
         let directory = TempDir::with_prefix(&topology.name)?;
-        let cluster = Self::start_in(directory.path(), topology, arguments, services)?;
+        let arguments: Vec<&str> = SMALL_MAPS.iter().chain(arguments).copied().collect();
+        let cluster = Self::start_in(directory.path(), topology, &arguments, services)?;
         Ok(Self { directory: Some(directory), ..cluster })
     }
 
