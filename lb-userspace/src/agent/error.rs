@@ -18,7 +18,7 @@ Exit codes:
   2  wrong flags
   3  a capability is missing
   4  the kernel is too old
-  5  a device of --interface does not exist or cannot be an uplink
+  5  a device of --interface does not exist or cannot be an uplink, or there is no uplink at all
   6  an uplink runs somebody else's XDP program
   7  another agent uses the same --bpf-dir";
 
@@ -71,6 +71,15 @@ pub enum AgentError {
     /// A device that was asked for.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Nothing to attach to.
+    #[error(
+        "no uplink: no Ethernet device carries a default route or an address of Node {node}; name one with \
+         --interface, or correct --node-name"
+    )]
+    NoUplink {
+        /// Name of the node.
+        node: String,
+    },
     /// A program cannot be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -97,7 +106,7 @@ impl AgentError {
         ExitCode::from(match self {
             Self::Capability { .. } | Self::Load(LoadError::Denied) => 3,
             Self::Kernel { .. } => 4,
-            Self::Device(_) => 5,
+            Self::Device(_) | Self::NoUplink { .. } => 5,
             Self::Attach(AttachError::Foreign { .. }) => 6,
             Self::Lock(LockError::Held { .. }) => 7,
             _ => 1,

@@ -13,7 +13,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::block_in_place,
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{MissedTickBehavior, interval_at, sleep_until},
 };
 
 use super::{
@@ -91,9 +91,10 @@ impl Agent {
         let failed = |source| AgentError::System { what: "listening for signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut patrol = interval(PATROL);
+        let mut patrol = interval_at((Instant::now() + PATROL).into(), PATROL);
         patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.due.network = Some(Instant::now());
+        self.count_flows();
         loop {
             let next = self.due.next();
             tokio::select! {
@@ -139,6 +140,10 @@ impl Agent {
         if self.snapshot.is_some() {
             Due::no_later(&mut self.due.maps, Duration::ZERO);
         }
+        self.count_flows();
+    }
+
+    fn count_flows(&mut self) {
         let flows = block_in_place(|| self.reconciler.plane().pinned().flow_count());
         match flows {
             Ok(count) => self.metrics.entries(map::FLOWS, count),
@@ -176,7 +181,11 @@ impl Agent {
 
     async fn try_refresh_network(&mut self) -> Result<(), AgentError> {
         let node_addresses = self.node_addresses();
-        let troubles = self.network.refresh(&node_addresses, self.reconciler.plane()).await?;
+        let mut troubles = self.network.refresh(&node_addresses, self.reconciler.plane()).await?;
+        // Before the first snapshot the node's addresses are not known.
+        if self.snapshot.is_some() && troubles.is_empty() && !self.network.has_uplinks() {
+            troubles.push(AgentError::NoUplink { node: self.config.node_name.clone() });
+        }
         if std::mem::take(&mut self.due.epoch) {
             self.reconciler.plane().raise_epoch()?;
         }

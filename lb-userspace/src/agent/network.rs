@@ -89,9 +89,14 @@ impl Network {
         self.complaints = complaints;
     }
 
+    /// True where there is any uplink.
+    pub(super) fn has_uplinks(&self) -> bool {
+        !self.selection.uplinks.is_empty()
+    }
+
     /// True where every uplink has its programs, and there is one.
     pub(super) fn is_attached(&self) -> bool {
-        !self.selection.uplinks.is_empty() && self.attached.len() == self.selection.uplinks.len()
+        self.has_uplinks() && self.attached.len() == self.selection.uplinks.len()
     }
 
     /// Names and modes of the uplinks with programs.

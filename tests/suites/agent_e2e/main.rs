@@ -192,6 +192,12 @@ fn every_refusal_has_its_exit_code_and_one_clear_sentence() {
     let (code, log) = node.fail(&["--mode", "fast"]);
     assert_eq!(code, Some(2), "{log}");
 
+    fs::write(node.directory.path().join("all.yaml"), node::MANIFESTS.replace("192.0.2.1}", "192.0.2.9}"))
+        .unwrap();
+    let (code, log) = node.fail(&[]);
+    assert_eq!(code, Some(5), "{log}");
+    assert!(log.contains("no uplink") && log.contains("--interface"), "{log}");
+
     let mut unprivileged = node.namespace.command("setpriv").unwrap();
     unprivileged.args(["--bounding-set", "-bpf,-sys_admin"]).arg(binary().unwrap());
     node.arguments(&mut unprivileged, &[]);
