@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddrV4},
 };
 
@@ -14,6 +15,7 @@ use lb_tests::{
     skip,
     topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
     traffic::{Answer, Protocol, Session, Target, get, requests},
+    wait,
 };
 
 fn count(agent: &Agent, wanted: Stat) -> u64 {
@@ -91,8 +93,17 @@ fn a_client_that_uses_its_port_again_opens_a_new_connection() {
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
     let client = &cluster.topology.client;
     for port in 40_000..40_020 {
-        // The pod closes first: its side waits in TIME_WAIT while the client's port is free again.
-        let page = || get(client, port, SocketAddrV4::new(EXTERNAL_IP, 80)).unwrap();
+        // The pod closes first: its side waits in TIME_WAIT while the client's port is free again, once the pod has
+        // acknowledged the client's FIN.
+        let page = || {
+            wait::until("the client's kernel lets go of the port", || {
+                match get(client, port, SocketAddrV4::new(EXTERNAL_IP, 80)) {
+                    Err(error) if error.kind() == ErrorKind::AddrNotAvailable => None,
+                    page => Some(page.unwrap()),
+                }
+            })
+            .unwrap()
+        };
         let first = page();
         assert!((0..3).all(|_| page() == first), "the ring answers alike for a tuple");
     }
