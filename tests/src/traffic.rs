@@ -197,12 +197,7 @@ impl Tally {
         self.seen.extend(other.seen);
     }
 
-    /// How many were answered.
-    pub fn successes(&self) -> u64 {
-        self.answered.values().sum()
-    }
-
-    /// How many were not.
+    /// How many failed.
     pub fn failures(&self) -> u64 {
         self.failed.values().sum()
     }

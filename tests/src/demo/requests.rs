@@ -39,7 +39,7 @@ impl<'a> Row<'a> {
 
 /// Every kind of frontend by way of each node.
 pub(super) fn from_everywhere(screen: &Screen, cluster: &Cluster) -> Result<()> {
-    screen.title("client$ curl http://203.0.113.10/");
+    screen.title(&format!("The client asks for http://{EXTERNAL_IP}/"));
     screen.quote(&get(&cluster.topology.client, 0, SocketAddrV4::new(EXTERNAL_IP, PORT))?);
     screen.title(&format!("Who answers: {EACH} TCP and {EACH} UDP requests each"));
     let rows: Vec<_> = cluster.topology.nodes.iter().flat_map(Row::all_of).collect();
