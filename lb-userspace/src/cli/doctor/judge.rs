@@ -8,6 +8,8 @@ use super::{
 };
 use crate::{cli::names::FrontendType, dataplane::attach::Hook};
 
+/// The oldest kernel that the agent starts on.
+const OLDEST_KERNEL: (u8, u8) = (6, 1);
 /// The kernel that tcx came with (commit e420bed02507, "bpf: Add fd-based tcx multi-prog infra").
 const TCX_KERNEL: (u8, u8) = (6, 6);
 /// A map fuller than this is worth a warning.
@@ -70,9 +72,20 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
 
 fn kernel(facts: &Facts) -> Finding {
     let message = format!("Linux {}", facts.release);
+    if facts.version < OLDEST_KERNEL {
+        let message = format!("{message}: older than 6.1, which is the oldest that the agent starts on");
+        return finding("kernel", Status::Fail, message, "run Linux 6.1 or later on this node");
+    }
     if facts.version < TCX_KERNEL {
-        let message = format!("{message}: tcx, which every device needs, came with 6.6");
-        return finding("kernel", Status::Fail, message, "run Linux 6.6 or later on this node");
+        let message = format!(
+            "{message}: no tcx before 6.6, so tc filters are used, which other products may displace"
+        );
+        return finding(
+            "kernel",
+            Status::Warn,
+            message,
+            "run Linux 6.6 or later where other products use tc",
+        );
     }
     pass("kernel", message)
 }

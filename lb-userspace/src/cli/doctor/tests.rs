@@ -97,6 +97,12 @@ fn a_healthy_node_passes_everything() {
 }
 
 #[test]
+fn a_kernel_without_tcx_is_a_warning() {
+    let facts = Facts { release: "6.1.0-30-amd64".to_owned(), version: (6, 1), ..healthy() };
+    assert!(text(&facts).starts_with("WARN  kernel        Linux 6.1.0-30-amd64: no tcx before 6.6"));
+}
+
+#[test]
 fn a_node_that_cannot_run_sluice_fails_with_a_mend_for_each_cause() {
     let facts = Facts {
         release: "5.15.0".to_owned(),
@@ -117,8 +123,8 @@ fn a_node_that_cannot_run_sluice_fails_with_a_mend_for_each_cause() {
         ..healthy()
     };
     insta::assert_snapshot!(text(&facts), @r"
-    FAIL  kernel        Linux 5.15.0: tcx, which every device needs, came with 6.6
-                        mend: run Linux 6.6 or later on this node
+    FAIL  kernel        Linux 5.15.0: older than 6.1, which is the oldest that the agent starts on
+                        mend: run Linux 6.1 or later on this node
     WARN  btf           no /sys/kernel/btf/vmlinux: maps and programs are loaded without types, so bpftool shows bytes
                         mend: use a kernel built with CONFIG_DEBUG_INFO_BTF
     FAIL  capabilities  this process lacks CAP_BPF
