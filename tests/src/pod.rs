@@ -73,11 +73,6 @@ impl Pod {
         server.kill()?;
         server.wait().map(drop)
     }
-
-    /// The namespace that it lives in.
-    pub fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
 }
 
 impl Drop for Pod {
