@@ -24,6 +24,9 @@ enum Verb {
         /// Leave everything running and print what to try.
         #[arg(long)]
         keep: bool,
+        /// Only remove what an earlier run with --keep left.
+        #[arg(long, conflicts_with = "keep")]
+        cleanup: bool,
     },
     /// Run the tests; those on a real kernel need root.
     Test {
@@ -67,7 +70,9 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Build { bpf_only: true } => ebpf::build().map(|_| ExitCode::SUCCESS),
         Verb::Build { bpf_only: false } => build::run().map(|_| ExitCode::SUCCESS),
-        Verb::Demo { keep } => demo::run(keep),
+        Verb::Demo { keep: true, .. } => demo::run(&["--keep"]),
+        Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
+        Verb::Demo { .. } => demo::run(&[]),
         Verb::Test { group, filter, args } => test::run(group, filter.as_deref(), &args),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
         Verb::Lint => lint::run(),
