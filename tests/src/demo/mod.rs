@@ -152,7 +152,6 @@ fn report(screen: &Screen, when: &str, load: Load) -> Result<()> {
 fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
     cluster.topology.pod("pod-a1").restart()?;
     cluster.apply(&web(&cluster.topology))?;
-    let own = std::env::current_exe()?;
     let sluice = agent::binary()?;
     let [a, _] = &cluster.topology.nodes;
     let inside = |role: &str| format!("nsenter --net=/run/netns/{NAME}-{role}");
@@ -171,7 +170,7 @@ fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
         screen.plain(&format!("  {line}"));
     }
     screen.title("To remove it:");
-    screen.plain(&format!("  {} --cleanup", own.display()));
+    screen.plain("  cargo xtask demo --cleanup");
     ensure!(cluster.agents.iter().all(|agent| agent.pid().is_some()), "an agent has ended by itself");
     cluster.keep();
     Ok(())
