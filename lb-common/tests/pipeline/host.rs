@@ -1,0 +1,208 @@
+//! The pipeline's [`Hook`] on the host: maps are ordered maps, the route is fixed, time stands where the test put it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use lb_common::{
+    backend::Backend,
+    checksum,
+    drop_reason::DropReason,
+    filter::Bit,
+    flow::{Flow, FlowKey, RestoreBucket, RestoreRecord},
+    interface::{INTERFACE_XDP, Interface},
+    packet::{ETHERNET_LEN, Packet},
+    pipeline::{Bytes, FIB_SUCCESS, Hook, InsertError, Route, Stage},
+    service::{Service, ServiceKey},
+    snat,
+    stat::Stat,
+    tcp::TCP,
+    time::Tick,
+    trace::Step,
+};
+
+/// Interface that the route leads through.
+pub(crate) const OUT: u32 = 7;
+/// Source address that the route prefers, network byte order.
+pub(crate) const NODE_BE: u32 = u32::from_ne_bytes([10, 0, 0, 1]);
+
+/// A node at XDP.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(crate) packet: Vec<u8>,
+    pub(crate) now: Cell<Tick>,
+    pub(crate) flows: RefCell<BTreeMap<FlowKey, Flow>>,
+    pub(crate) records: RefCell<BTreeMap<u64, RestoreBucket>>,
+    pub(crate) services: BTreeMap<ServiceKey, Service>,
+    pub(crate) backends: BTreeMap<u32, Backend>,
+    pub(crate) drops: RefCell<BTreeMap<u32, u64>>,
+    pub(crate) epoch: u32,
+}
+
+impl Host {
+    /// Packets dropped for a reason.
+    pub(crate) fn drops(&self, reason: DropReason) -> u64 {
+        self.drops.borrow().get(&(reason as u32)).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, offset: usize, delta: u32, udp: bool) {
+        let old = u16::from_ne_bytes([self.packet[offset], self.packet[offset + 1]]);
+        let new = if udp { checksum::apply_udp(old, delta) } else { checksum::apply(old, delta) };
+        self.packet[offset..offset + 2].copy_from_slice(&new.to_ne_bytes());
+    }
+}
+
+impl Hook for Host {
+    const STAGE: Stage = Stage::Xdp;
+    const L3: usize = ETHERNET_LEN;
+    type Half = FlowKey;
+
+    fn bytes(&self, offset: usize, length: usize) -> Option<Bytes> {
+        let bytes = self.packet.get(offset..offset.checked_add(length)?)?;
+        // SAFETY: the slice is as long as asked for, and the packet is not resized while the value lives.
+        Some(unsafe { Bytes::new(bytes.as_ptr()) })
+    }
+
+    fn linear_len(&self) -> usize {
+        self.packet.len()
+    }
+
+    fn len(&self) -> usize {
+        self.packet.len()
+    }
+
+    fn ifindex(&self) -> u32 {
+        1
+    }
+
+    fn now(&self) -> Tick {
+        self.now.get()
+    }
+
+    fn snat_ports(&self) -> (u16, u16) {
+        (snat::PORT_MIN, snat::PORT_MAX)
+    }
+
+    fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Everything may be ours: what the tables answer must not depend on the filter.
+    fn filter(&self, _bit: Bit) -> bool {
+        true
+    }
+
+    fn flow(&self, key: &FlowKey) -> Option<FlowKey> {
+        self.flows.borrow().contains_key(key).then_some(*key)
+    }
+
+    fn read(&self, half: FlowKey) -> Flow {
+        self.flows.borrow()[&half]
+    }
+
+    fn write(&self, half: FlowKey, flow: &Flow) {
+        self.flows.borrow_mut().insert(half, *flow);
+    }
+
+    fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        if self.flow(key).is_some() {
+            return Err(InsertError::Exists);
+        }
+        self.insert(key, flow)
+    }
+
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        self.flows.borrow_mut().insert(*key, *flow);
+        Ok(())
+    }
+
+    fn remove(&self, key: &FlowKey) -> bool {
+        self.flows.borrow_mut().remove(key).is_some()
+    }
+
+    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow> {
+        self.records.borrow().get(&hash)?.find(key, now)
+    }
+
+    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick) {
+        self.records.borrow_mut().entry(hash).or_default().keep(record, now);
+    }
+
+    fn service(&self, key: &ServiceKey) -> Option<Service> {
+        self.services.get(key).copied()
+    }
+
+    /// Rings of one endpoint: the service's `ring` is its index.
+    fn ring(&self, chunk: u32, _slot: u32) -> Option<u32> {
+        Some(chunk / 1000)
+    }
+
+    fn backend(&self, index: u32) -> Option<Backend> {
+        self.backends.get(&index).copied()
+    }
+
+    fn interface(&self, ifindex: u32) -> Option<Interface> {
+        (ifindex == OUT).then(|| Interface { flags: INTERFACE_XDP, ..Interface::default() })
+    }
+
+    fn route(&self, _src_be: u32, _dst_be: u32, _packet: &Packet) -> Route {
+        Route { code: FIB_SUCCESS, ifindex: OUT, macs: [1, 2, 3], source_be: NODE_BE }
+    }
+
+    fn take_answer_token(&self, _now: Tick) -> bool {
+        true
+    }
+
+    fn count_packet(&self, _service: u32, _reply: bool, _bytes: u64) {}
+
+    fn count_flow(&self, _service: u32) {}
+
+    fn count_drop(&self, reason: u32) {
+        *self.drops.borrow_mut().entry(reason).or_default() += 1;
+    }
+
+    fn count(&self, _stat: Stat) {}
+
+    fn step(&self, _step: Step, _a: u32, _b: u32, _c: u32) {}
+
+    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
+        let ip = ETHERNET_LEN;
+        let ttl_delta = if hop { u32::from(checksum::TTL_DELTA) } else { 0 };
+        self.add(ip + 10, u32::from(flow.l3_delta) + ttl_delta, false);
+        self.packet[ip + 8] -= u8::from(hop);
+        self.packet[ip + 12..ip + 16].copy_from_slice(&flow.src_be.to_ne_bytes());
+        self.packet[ip + 16..ip + 20].copy_from_slice(&flow.dst_be.to_ne_bytes());
+        let udp = packet.protocol != TCP;
+        self.add(packet.l4 + if udp { 6 } else { 16 }, u32::from(flow.l4_delta), udp);
+        self.packet[packet.l4..packet.l4 + 2].copy_from_slice(&flow.src_port_be.to_ne_bytes());
+        self.packet[packet.l4 + 2..packet.l4 + 4].copy_from_slice(&flow.dst_port_be.to_ne_bytes());
+        true
+    }
+
+    fn set_macs(&mut self, macs: &[u32; 3]) -> bool {
+        for (word, mac) in self.packet.chunks_exact_mut(4).zip(macs) {
+            word.copy_from_slice(&mac.to_ne_bytes());
+        }
+        true
+    }
+
+    fn grow(&mut self, bytes: u32) -> bool {
+        let at = ETHERNET_LEN;
+        self.packet.splice(at..at, vec![0; bytes as usize]);
+        true
+    }
+
+    fn cut(&mut self, length: u32) -> bool {
+        self.packet.truncate(length as usize);
+        true
+    }
+
+    fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool {
+        for (index, word) in words.iter().enumerate() {
+            let at = offset + index * 2;
+            self.packet[at..at + 2].copy_from_slice(&word.to_ne_bytes());
+        }
+        true
+    }
+}
