@@ -1,13 +1,12 @@
 use super::*;
 
-const REGISTRY: &str = "https://registry.example/index";
+const REGISTRY: &str = "registry.example";
 
 fn policy(skip: &[(&str, &str)]) -> Policy {
     let skip = skip.iter().map(|(spec, reason)| Skip { spec: (*spec).into(), reason: (*reason).into() });
     Policy {
         licenses: Licences { allow: BTreeSet::from(["MIT".to_owned()]) },
         bans: Bans { skip: skip.collect() },
-        sources: Sources { registries: vec![REGISTRY.to_owned()] },
     }
 }
 
