@@ -2,8 +2,11 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use serde::Deserialize;
+
 /// An address range such as `198.51.100.0/24`; a plain address is the range of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Cidr {
     network: IpAddr,
     length: u8,
@@ -88,6 +91,14 @@ impl FromStr for Cidr {
         } else {
             Err(CidrError::HostBits { address, length, meant: range })
         }
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = CidrError;
+
+    fn try_from(text: String) -> Result<Self, CidrError> {
+        text.parse()
     }
 }
 

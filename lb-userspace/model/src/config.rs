@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::{cidr::Cidr, object::Snapshot};
+use crate::{cidr::Cidr, object::Snapshot, policy::ExternalIpPolicy};
 
 /// This node, its devices and the policy that the operator set by flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub struct NodeConfig {
     pub addresses: Vec<Ipv4Addr>,
     /// Addresses that NodePorts answer on by default where the Node object names none of `addresses`.
     pub primary_addresses: Vec<Ipv4Addr>,
-    /// `--external-ips-allowed`: an external IP outside these is not served.
-    pub external_ips_allowed: Vec<Cidr>,
+    /// Who may claim which external IP; any other external IP is not served.
+    pub external_ips_allowed: ExternalIpPolicy,
     /// `--node-port-addresses`: ranges whose addresses answer on NodePorts; empty for the primary addresses.
     pub node_port_addresses: Vec<Cidr>,
 }

@@ -23,5 +23,6 @@ pub mod memory;
 pub mod object;
 pub mod op;
 pub mod plan;
+pub mod policy;
 pub mod refusal;
 mod tables;

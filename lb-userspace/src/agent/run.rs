@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use lb_model::{config::NodeConfig, op::DataPlane};
+use lb_model::{config::NodeConfig, op::DataPlane, policy::ExternalIpPolicy};
 use nix::sys::utsname::uname;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,7 @@ fn node_config(options: &Options) -> Result<NodeConfig, AgentError> {
     };
     Ok(NodeConfig {
         node_name,
-        external_ips_allowed: options.external_ips_allowed.clone(),
+        external_ips_allowed: ExternalIpPolicy::everywhere(options.external_ips_allowed.clone()),
         node_port_addresses: options.node_port_addresses.clone(),
         ..NodeConfig::default()
     })

@@ -2,7 +2,9 @@
 
 use std::{fmt, net::Ipv4Addr};
 
-use lb_model::{cidr::Cidr, config::NodeConfig, explain::Explanation, object::Refusal};
+use lb_model::{
+    cidr::Cidr, config::NodeConfig, explain::Explanation, object::Refusal, policy::ExternalIpPolicy,
+};
 
 /// A scenario.
 #[derive(Clone)]
@@ -95,7 +97,10 @@ fn default_node() -> NodeConfig {
         node_name: "n1".to_owned(),
         addresses: vec![own, Ipv4Addr::new(10, 244, 1, 1)],
         primary_addresses: vec![own],
-        external_ips_allowed: vec![Cidr::holding(Ipv4Addr::new(203, 0, 113, 0).into(), 24)],
+        external_ips_allowed: ExternalIpPolicy::everywhere(vec![Cidr::holding(
+            Ipv4Addr::new(203, 0, 113, 0).into(),
+            24,
+        )]),
         node_port_addresses: Vec::new(),
     }
 }
@@ -111,7 +116,7 @@ fn set_flag(node: &mut NodeConfig, line: &str) -> Result<(), String> {
     };
     match flag {
         "--node-name" => value.clone_into(&mut node.node_name),
-        "--external-ips-allowed" => node.external_ips_allowed = ranges()?,
+        "--external-ips-allowed" => node.external_ips_allowed.everywhere = ranges()?,
         "--node-port-addresses" => node.node_port_addresses = ranges()?,
         "address" => node.addresses.push(value.parse().map_err(|_| format!("`{value}` is no IPv4 address"))?),
         _ => return Err(format!("`{flag}` is no flag of a scenario")),

@@ -9,7 +9,10 @@ use lb_common::service::{
     SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, SERVICE_LOCAL, SERVICE_NODE_PORT, SERVICE_SILENT, ServiceKey,
 };
 
-use super::{Frontend, guard::Guard};
+use super::{
+    Frontend,
+    guard::{Guard, Objection},
+};
 use crate::{
     config::NodeConfig,
     object::{ObjectKey, Refusal, Service, ServicePort, ServiceType, Snapshot, TrafficPolicy},
@@ -98,11 +101,8 @@ fn vips(
     for (vip, what, kind) in external.chain(load_balancer) {
         let objection = match vip {
             IpAddr::V6(_) => Some((reason::IPV6_NOT_SERVED, "IPv6, which is not served".to_owned())),
-            IpAddr::V4(_) if kind == SERVICE_EXTERNAL_IP && !allows(config, *vip) => {
-                Some((reason::EXTERNAL_IP_NOT_ALLOWED, outside_of(config)))
-            }
             IpAddr::V4(address) => {
-                let objection = guard.objection(*address);
+                let objection = not_allowed(key, *vip, kind, config).or_else(|| guard.objection(*address));
                 if objection.is_none() {
                     vips.push((*address, kind));
                 }
@@ -117,16 +117,9 @@ fn vips(
     vips
 }
 
-fn allows(config: &NodeConfig, vip: IpAddr) -> bool {
-    config.external_ips_allowed.iter().any(|range| range.contains(vip))
-}
-
-fn outside_of(config: &NodeConfig) -> String {
-    if config.external_ips_allowed.is_empty() {
-        return "not served: no external IP is, until --external-ips-allowed names its range".to_owned();
-    }
-    let ranges: Vec<_> = config.external_ips_allowed.iter().map(ToString::to_string).collect();
-    format!("outside --external-ips-allowed ({})", ranges.join(", "))
+fn not_allowed(key: &ObjectKey, vip: IpAddr, kind: u32, config: &NodeConfig) -> Option<Objection> {
+    let objection = config.external_ips_allowed.objection(&key.namespace, vip);
+    objection.filter(|_| kind == SERVICE_EXTERNAL_IP).map(|is| (reason::EXTERNAL_IP_NOT_ALLOWED, is))
 }
 
 /// The ports of a Service without those that repeat another's name: endpoints are matched by

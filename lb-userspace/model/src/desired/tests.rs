@@ -9,6 +9,7 @@ use super::*;
 use crate::object::{
     Endpoint, EndpointPort, EndpointSlice, Node, Protocol, Service, ServiceType, TrafficPolicy,
 };
+use crate::policy::ExternalIpPolicy;
 
 const TCP: Protocol = Protocol::Tcp;
 
@@ -17,7 +18,7 @@ fn config() -> NodeConfig {
         node_name: "n1".to_owned(),
         addresses: vec!["192.0.2.1".parse().unwrap(), "172.17.0.1".parse().unwrap()],
         primary_addresses: vec!["192.0.2.1".parse().unwrap()],
-        external_ips_allowed: vec!["0.0.0.0/0".parse().unwrap()],
+        external_ips_allowed: ExternalIpPolicy::everywhere(vec!["0.0.0.0/0".parse().unwrap()]),
         ..NodeConfig::default()
     }
 }

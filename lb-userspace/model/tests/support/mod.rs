@@ -15,6 +15,7 @@ use lb_model::{
         Snapshot, TrafficPolicy,
     },
     op::{Capacity, Tables},
+    policy::ExternalIpPolicy,
 };
 use proptest::{collection, prelude::*, sample};
 
@@ -25,7 +26,10 @@ pub(crate) fn config() -> NodeConfig {
         node_name: "n1".to_owned(),
         addresses: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
         primary_addresses: vec!["192.0.2.1".parse().unwrap()],
-        external_ips_allowed: vec!["203.0.113.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()],
+        external_ips_allowed: ExternalIpPolicy::everywhere(vec![
+            "203.0.113.0/24".parse().unwrap(),
+            "192.0.2.0/24".parse().unwrap(),
+        ]),
         node_port_addresses: vec!["192.0.2.0/24".parse().unwrap()],
     }
 }

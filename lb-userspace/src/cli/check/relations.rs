@@ -10,6 +10,7 @@ use lb_model::{
     config::NodeConfig,
     desired::desired,
     object::{EndpointSlice, ObjectKey, Snapshot},
+    policy::ExternalIpPolicy,
 };
 
 use super::report::{At, Report, Severity};
@@ -83,7 +84,10 @@ impl Relations {
 fn any_node() -> NodeConfig {
     NodeConfig {
         primary_addresses: vec![Ipv4Addr::UNSPECIFIED],
-        external_ips_allowed: vec![Cidr::holding(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)],
+        external_ips_allowed: ExternalIpPolicy::everywhere(vec![Cidr::holding(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            0,
+        )]),
         ..NodeConfig::default()
     }
 }
