@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::test::Group;
-use crate::{bench, build, ci, demo, doctor, ebpf, lint, test};
+use crate::{bench, build, ci, demo, docs, doctor, ebpf, lint, test};
 
 /// Builds, tests, measures and shows Sluice.
 #[derive(Parser)]
@@ -47,7 +47,9 @@ enum Verb {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Check formatting, lints, documentation, dependencies and texts.
+    /// Write the pages of `docs/` that are made from the code.
+    Docs,
+    /// Check formatting, lints, documentation, generated pages, dependencies and texts.
     Lint,
     /// Say what building and testing need, what is missing and how to mend it.
     Doctor,
@@ -75,6 +77,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { .. } => demo::run(&[]),
         Verb::Test { group, filter, args } => test::run(group, filter.as_deref(), &args),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
+        Verb::Docs => docs::run(),
         Verb::Lint => lint::run(),
         Verb::Doctor => doctor::run(),
         Verb::Ci => ci::run(),

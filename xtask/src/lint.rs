@@ -8,14 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::command;
+use crate::{command, docs};
 
 type Check = fn() -> Result<()>;
 
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("formatting", formatting),
     ("clippy", clippy),
     ("documentation", documentation),
+    ("generated pages", docs::check),
     ("dependencies", dependencies::check),
     ("texts", texts::check),
 ];

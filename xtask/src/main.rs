@@ -7,6 +7,7 @@ mod ci;
 mod cli;
 mod command;
 mod demo;
+mod docs;
 mod doctor;
 mod ebpf;
 mod lint;
