@@ -24,6 +24,8 @@ pub mod reason {
     pub const DUPLICATE_PORT_NAME: &str = "DuplicatePortName";
     /// A podCIDR that is no address range.
     pub const INVALID_POD_CIDR: &str = "InvalidPodCidr";
+    /// A `healthCheckNodePort` that an older Service has.
+    pub const HEALTH_CHECK_PORT_CONFLICT: &str = "HealthCheckPortConflict";
     /// A map without room.
     pub const MAP_FULL: &str = "MapFull";
 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use lb_common::abi::map;
-use lb_model::{config::NodeConfig, object::Snapshot};
+use lb_model::{config::NodeConfig, desired::health_check::health_checks, object::Snapshot};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -18,10 +18,12 @@ use tokio::{
 
 use super::{
     AgentError,
+    health_check::HealthChecks,
     metrics::Metrics,
     network::Network,
     readiness::Readiness,
     reconcile::{Reconciler, remote_endpoints},
+    refusals::{Origin, Refusals},
 };
 use crate::{
     dataplane::{maps::Maps, netlink::Change},
@@ -32,6 +34,8 @@ use crate::{
 const SETTLE: Duration = Duration::from_millis(100);
 /// Pause before devices are looked at again after that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Pause before a port of health checks that could not be opened is tried again.
+const REOPEN: Duration = Duration::from_secs(5);
 /// How often maps and devices are compared with what they should be, whether or not anything happened.
 const PATROL: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,7 @@ const PATROL: Duration = Duration::from_secs(60);
 struct Due {
     network: Option<Instant>,
     maps: Option<Instant>,
+    health_checks: Option<Instant>,
     epoch: bool,
 }
 
@@ -51,7 +56,7 @@ impl Due {
     }
 
     fn next(&self) -> Option<Instant> {
-        self.network.into_iter().chain(self.maps).min()
+        [self.network, self.maps, self.health_checks].into_iter().flatten().min()
     }
 }
 
@@ -61,6 +66,8 @@ pub(super) struct Agent {
     reconciler: Reconciler<Maps>,
     network: Network,
     snapshot: Option<Arc<Snapshot>>,
+    health_checks: HealthChecks,
+    refusals: Refusals,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     due: Due,
@@ -75,7 +82,17 @@ impl Agent {
         readiness: Arc<Readiness>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { config, reconciler, network, snapshot: None, readiness, metrics, due: Due::default() }
+        Self {
+            config,
+            reconciler,
+            network,
+            snapshot: None,
+            health_checks: HealthChecks::new(readiness.clone()),
+            refusals: Refusals::new(metrics.clone()),
+            readiness,
+            metrics,
+            due: Due::default(),
+        }
     }
 
     /// Works until SIGTERM or SIGINT.
@@ -161,6 +178,11 @@ impl Agent {
         if self.due.maps.is_some_and(|due| due <= now) {
             self.due.maps = None;
             self.sync();
+            self.due.health_checks = Some(now);
+        }
+        if self.due.health_checks.is_some_and(|due| due <= now) {
+            self.due.health_checks = None;
+            self.check_health();
         }
         self.keep_warm().await;
         Ok(())
@@ -212,11 +234,12 @@ impl Agent {
         let Some(snapshot) = self.snapshot.clone() else { return };
         let started = Instant::now();
         match block_in_place(|| self.reconciler.sync(&snapshot, &self.config)) {
-            Ok(report) => {
+            Ok(_) => {
                 self.readiness.synced();
                 if let Some(tables) = self.reconciler.tables() {
-                    self.metrics.synced(started.elapsed(), report.refused, tables);
+                    self.metrics.synced(started.elapsed(), tables);
                 }
+                self.refusals.set(Origin::Snapshot, self.reconciler.refused());
             }
             Err(error) => {
                 self.metrics.failed();
@@ -225,6 +248,19 @@ impl Agent {
                 Due::no_later(&mut self.due.maps, pause);
             }
         }
+    }
+
+    /// Tells the ports of health checks what to answer; the maps know already.
+    fn check_health(&mut self) {
+        let Some(snapshot) = &self.snapshot else { return };
+        let mut refused = Vec::new();
+        let wanted = health_checks(snapshot, &self.config, &mut refused);
+        let unavailable = self.health_checks.set(wanted);
+        if !unavailable.is_empty() {
+            Due::no_later(&mut self.due.health_checks, REOPEN);
+        }
+        refused.extend(unavailable);
+        self.refusals.set(Origin::HealthChecks, &refused.into_iter().collect());
     }
 
     async fn keep_warm(&mut self) {

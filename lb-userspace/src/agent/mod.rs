@@ -3,12 +3,14 @@
 //! ```text
 //! sources ─ Snapshot ─┐
 //!                     ├─► events ─► reconcile ─ desired, plan ─► maps
-//! netlink ─ Change ───┘      └────► network ─ programs on devices, neighbours
+//! netlink ─ Change ───┘      ├────► network ─ programs on devices, neighbours
+//!                            └────► health checks, refusals
 //! ```
 
 mod admin;
 mod error;
 mod events;
+mod health_check;
 mod logging;
 mod metrics;
 mod network;
@@ -16,6 +18,7 @@ pub mod options;
 pub(crate) mod preflight;
 mod readiness;
 mod reconcile;
+mod refusals;
 mod run;
 
 pub use self::{error::AgentError, options::Options, run::main};

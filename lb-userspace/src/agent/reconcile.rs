@@ -63,6 +63,11 @@ impl<D: DataPlane> Reconciler<D> {
         self.mirror.as_ref()
     }
 
+    /// What the last attempt that went through found asked for and not served.
+    pub(super) fn refused(&self) -> &BTreeSet<Refusal> {
+        &self.refused
+    }
+
     /// Forgets the mirror, so that the next attempt reads the maps: foreign changes are repaired then.
     pub(super) fn distrust(&mut self) {
         self.mirror = None;

@@ -8,8 +8,8 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentError, Options, admin::Admin, events::Agent, logging, metrics::Metrics, network::Network, preflight,
-    readiness::Readiness, reconcile::Reconciler,
+    AgentError, Options, admin::Admin, events::Agent, health_check, logging, metrics::Metrics,
+    network::Network, preflight, readiness::Readiness, reconcile::Reconciler,
 };
 use crate::dataplane::{
     attach::Attacher,
@@ -41,6 +41,7 @@ pub fn main(dir: &PinDir, options: &Options) -> ExitCode {
 
 async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     preflight::check()?;
+    health_check::raise_open_files();
     dir.create()?;
     let _lock = Lock::take(dir)?;
     let settings = options.settings();

@@ -79,10 +79,17 @@ impl Node {
         let namespace = Namespace::create(&format!("{name}-node")).unwrap();
         let peer = Namespace::create(&format!("{name}-peer")).unwrap();
         let directory = TempDir::new().unwrap();
-        fs::write(directory.path().join("all.yaml"), MANIFESTS).unwrap();
         let node = Self { namespace, peer, directory, pins: PinDir::new(PathBuf::from(BPFFS).join(name)) };
+        node.write("all.yaml", MANIFESTS);
         node.add_uplink();
         node
+    }
+
+    /// Puts a file into the folder of manifests, in one step as the agent expects of editors.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let draft = self.directory.path().join(format!(".{name}"));
+        fs::write(&draft, text).unwrap();
+        fs::rename(draft, self.directory.path().join(name)).unwrap();
     }
 
     pub(crate) fn add_uplink(&self) {
@@ -136,13 +143,18 @@ impl Node {
     }
 
     pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = self.namespace.enter(|| TcpStream::connect(ADMIN)).ok()?;
+        self.http(ADMIN, path).map(|(status, _, body)| (status, body))
+    }
+
+    /// Status, headers and body of what a server on the node answers.
+    pub(crate) fn http(&self, address: &str, path: &str) -> Option<(u16, String, String)> {
+        let mut stream = self.namespace.enter(|| TcpStream::connect(address)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        Some((head.split(' ').nth(1)?.parse().ok()?, head.to_owned(), body.to_owned()))
     }
 
     pub(crate) fn link(&self, hook: Hook) -> Option<PinnedLinkInfo> {

@@ -57,7 +57,7 @@ impl<'a> Locality<'a> {
         Self { config, pod_cidrs: pod_cidrs.collect() }
     }
 
-    fn is_local(&self, endpoint: &Endpoint) -> bool {
+    pub(super) fn is_local(&self, endpoint: &Endpoint) -> bool {
         let in_pod_cidr = || self.pod_cidrs.iter().any(|cidr| cidr.contains(endpoint.address));
         endpoint.node.as_ref().map_or_else(in_pod_cidr, |node| *node == self.config.node_name)
             || self.config.owns(endpoint.address)

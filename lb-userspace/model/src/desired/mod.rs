@@ -3,6 +3,7 @@
 mod endpoints;
 mod frontends;
 mod guard;
+pub mod health_check;
 #[cfg(test)]
 mod tests;
 

@@ -65,7 +65,7 @@ prop_compose! {
     ) -> Service {
         let external_traffic_policy = if local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let cluster_ips = Vec::new();
-        Service { created, service_type, cluster_ips, external_ips, load_balancer_ips, external_traffic_policy, ports }
+        Service { created, service_type, cluster_ips, external_ips, load_balancer_ips, external_traffic_policy, ports, ..Service::default() }
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
 };
 
 use lb_common::abi::map;
-use lb_model::op::{Capacity, Tables};
+use lb_model::{
+    object::Refusal,
+    op::{Capacity, Tables},
+};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -36,7 +39,7 @@ pub(super) struct Metrics {
     sync_duration: Histogram,
     sync_errors: Counter,
     last_sync: Gauge,
-    refused: Gauge,
+    refused: Gauges,
     entries: Gauges,
     modes: Gauges,
     connected: Gauges,
@@ -65,7 +68,7 @@ impl Metrics {
             sync_duration: Histogram::new(SYNC_BUCKETS),
             sync_errors: Counter::default(),
             last_sync: Gauge::default(),
-            refused: Gauge::default(),
+            refused: Gauges::default(),
             entries: Gauges::default(),
             modes: Gauges::default(),
             connected: Gauges::default(),
@@ -109,11 +112,10 @@ impl Metrics {
     }
 
     /// Notes an attempt that went through.
-    pub(super) fn synced(&self, took: Duration, refused: usize, tables: &Tables) {
+    pub(super) fn synced(&self, took: Duration, tables: &Tables) {
         self.sync_duration.observe(took.as_secs_f64());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.last_sync.set(now.as_secs().cast_signed());
-        self.refused.set(count(refused));
         let chunks = tables.services.values().map(|service| (service.ring, service.ring_size));
         let chunks: BTreeMap<_, _> = chunks.collect();
         let chunks: u32 = chunks.values().map(|size| lb_common::ring::chunks(*size)).sum();
@@ -123,6 +125,14 @@ impl Metrics {
             map::BACKENDS,
             tables.backends.values().filter(|backend| backend.address_be != 0).count(),
         );
+    }
+
+    /// Notes all that is asked for and not served.
+    pub(super) fn refusals<'a>(&self, refusals: impl Iterator<Item = &'a Refusal>) {
+        self.refused.clear();
+        for refusal in refusals {
+            self.refused.get_or_create(&labels("reason", &refusal.reason)).inc();
+        }
     }
 
     /// Notes an attempt that failed.

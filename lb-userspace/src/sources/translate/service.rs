@@ -56,6 +56,10 @@ pub(super) fn translate(
             .collect(),
         load_balancer_ips: load_balancer_ips(object, findings),
         external_traffic_policy: traffic_policy(spec)?,
+        health_check_node_port: spec
+            .health_check_node_port
+            .filter(|number| *number != 0)
+            .and_then(|number| keep(field::port("spec.healthCheckNodePort".to_owned(), number), findings)),
         ports: ports(spec, findings),
     }))
 }

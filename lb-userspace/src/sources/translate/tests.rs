@@ -39,7 +39,7 @@ fn a_service_keeps_all_that_decides_where_packets_go() {
         "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z"},
         "spec": {
             "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
-            "externalIPs": ["203.0.113.10"], "externalTrafficPolicy": "Local",
+            "externalIPs": ["203.0.113.10"], "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000,
             "ports": [
                 {"name": "http", "port": 80, "nodePort": 30080, "targetPort": "web"},
                 {"name": "dns", "port": 53, "protocol": "UDP"},
@@ -60,6 +60,7 @@ fn a_service_keeps_all_that_decides_where_packets_go() {
             external_ips: vec!["203.0.113.10".parse().unwrap()],
             load_balancer_ips: vec!["198.51.100.1".parse().unwrap(), "198.51.100.2".parse().unwrap()],
             external_traffic_policy: TrafficPolicy::Local,
+            health_check_node_port: Some(32_000),
             ports: vec![
                 ServicePort {
                     name: "http".into(),

@@ -1,0 +1,140 @@
+//! `healthCheckNodePort`: external load balancers ask there whether this node has endpoints of a Service.
+
+mod answer;
+mod listener;
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use lb_model::{
+    desired::health_check::HealthCheck,
+    object::{ObjectKey, Refusal},
+};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::{
+    answer::Answerer,
+    listener::{Limits, Listener},
+};
+use super::readiness::Readiness;
+
+/// Reason of a refusal.
+const UNAVAILABLE: &str = "HealthCheckPortUnavailable";
+
+/// The ports that answer.
+pub(super) struct HealthChecks {
+    readiness: Arc<Readiness>,
+    open: BTreeMap<u16, Open>,
+}
+
+/// A port that answers; it closes when this is dropped.
+struct Open {
+    health: watch::Sender<HealthCheck>,
+    _stop: DropGuard,
+}
+
+impl HealthChecks {
+    /// No port yet. Answers are 503 while `readiness` lacks anything.
+    pub(super) fn new(readiness: Arc<Readiness>) -> Self {
+        Self { readiness, open: BTreeMap::new() }
+    }
+
+    /// Closes, opens and updates ports so that exactly `wanted` answer. What could not be opened is refused, and can be
+    /// asked for again.
+    pub(super) fn set(&mut self, wanted: BTreeMap<u16, HealthCheck>) -> Vec<Refusal> {
+        self.open.retain(|port, _| wanted.contains_key(port));
+        let mut refusals = Vec::new();
+        for (port, health) in wanted {
+            if let Some(open) = self.open.get(&port) {
+                open.health.send_if_modified(|current| {
+                    let changed = *current != health;
+                    *current = health;
+                    changed
+                });
+                continue;
+            }
+            match Listener::open(port) {
+                Ok(listener) => {
+                    tracing::info!(port, service = %health.service, "health checks are answered");
+                    self.open.insert(port, self.answer(listener, health));
+                }
+                Err(error) => refusals.push(unavailable(port, &health.service, &error)),
+            }
+        }
+        refusals
+    }
+
+    fn answer(&self, listener: Listener, health: HealthCheck) -> Open {
+        let (sender, health) = watch::channel(health);
+        let stop = CancellationToken::new();
+        let answerer = Answerer { readiness: self.readiness.clone(), health };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(listener.serve(answerer, Limits::default())));
+        Open { health: sender, _stop: stop.drop_guard() }
+    }
+}
+
+/// Lets this process open as many files as it may: every port is one, and there may be thousands.
+pub(super) fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "cannot raise the limit of open files");
+    }
+}
+
+fn unavailable(port: u16, service: &ObjectKey, error: &io::Error) -> Refusal {
+    let hint = if error.kind() == io::ErrorKind::AddrInUse {
+        "; another program on this node answers there, kube-proxy perhaps"
+    } else {
+        ""
+    };
+    Refusal {
+        kind: "Service".to_owned(),
+        object: service.clone(),
+        reason: UNAVAILABLE.to_owned(),
+        message: format!(
+            "healthCheckNodePort {port} of Service {service} is not answered by Sluice: {error}{hint}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn health(name: &str) -> HealthCheck {
+        HealthCheck { service: ObjectKey::new("default", name), local_endpoints: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_refused_by_name_the_others_open_and_it_opens_once_it_is_free() {
+        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let mut checks = HealthChecks::new(Arc::default());
+        let wanted: BTreeMap<_, _> = [(port, health("web"))].into();
+        let refusals = checks.set(wanted.clone());
+        assert_eq!((refusals[0].object.name.as_str(), refusals[0].reason.as_str()), ("web", UNAVAILABLE));
+        assert!(refusals[0].message.contains("kube-proxy perhaps"), "{}", refusals[0].message);
+        drop(taken);
+        assert_eq!(checks.set(wanted), []);
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_wants_any_more_is_free_at_once() {
+        let mut checks = HealthChecks::new(Arc::default());
+        let listener = Listener::open(0).unwrap();
+        let port = listener.port();
+        checks.open.insert(port, checks.answer(listener, health("web")));
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.is_err());
+        assert_eq!(checks.set(BTreeMap::new()), []);
+        // The task that holds the socket ends when the runtime next runs it.
+        tokio::task::yield_now().await;
+        TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.unwrap();
+    }
+}
