@@ -22,6 +22,7 @@ pub mod faulty;
 pub mod memory;
 pub mod object;
 pub mod op;
+pub mod persistent_map;
 pub mod plan;
 pub mod policy;
 pub mod refusal;

@@ -3,9 +3,11 @@
 //! Sources translate API objects into these; anything that cannot be expressed here (port 0, an address that is not
 //! one) has been refused by the source, by name.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+
+use crate::persistent_map::PersistentMap;
 
 /// Namespace and name; the namespace of a Node is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -174,17 +176,17 @@ pub struct Node {
     pub pod_cidrs: Vec<String>,
 }
 
-/// Everything that a source knows at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that a source knows at one moment. Copies are cheap, and share what they have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Services to be proxied.
-    pub services: BTreeMap<ObjectKey, Service>,
+    pub services: PersistentMap<ObjectKey, Service>,
     /// EndpointSlices.
-    pub slices: BTreeMap<ObjectKey, EndpointSlice>,
+    pub slices: PersistentMap<ObjectKey, EndpointSlice>,
     /// Nodes by name.
-    pub nodes: BTreeMap<String, Node>,
+    pub nodes: PersistentMap<String, Node>,
     /// Objects that the source could not accept, and why.
-    pub refused: Vec<Refusal>,
+    pub refused: Arc<[Refusal]>,
 }
 
 /// Something that was asked for and is not served.

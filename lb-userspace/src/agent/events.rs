@@ -1,6 +1,7 @@
 //! The agent's one loop: everything that happens on the node meets here.
 
 use std::{
+    mem,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     dataplane::{maps::Maps, netlink::Change},
-    sources::Feed,
+    sources::{Arrival, Arrivals, Feed},
 };
 
 /// Pause before a change of devices or routes is looked at: such changes come in bursts.
@@ -68,6 +69,8 @@ pub(super) struct Agent {
     snapshot: Option<Arc<Snapshot>>,
     health_checks: HealthChecks,
     refusals: Refusals,
+    /// Of the events that the maps do not hold yet.
+    arrivals: Vec<Arrival>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     due: Due,
@@ -89,6 +92,7 @@ impl Agent {
             snapshot: None,
             health_checks: HealthChecks::new(readiness.clone()),
             refusals: Refusals::new(metrics.clone()),
+            arrivals: Vec::new(),
             readiness,
             metrics,
             due: Due::default(),
@@ -104,7 +108,7 @@ impl Agent {
         feed: Feed,
         mut changes: impl Stream<Item = Change> + Unpin,
     ) -> Result<(), AgentError> {
-        let Feed { mut snapshots, mut status, mut task } = feed;
+        let Feed { mut snapshots, arrivals, mut status, mut task } = feed;
         let failed = |source| AgentError::System { what: "listening for signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -117,7 +121,7 @@ impl Agent {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                Ok(()) = snapshots.changed() => self.take(&mut snapshots),
+                Ok(()) = snapshots.changed() => self.take(&mut snapshots, &arrivals),
                 Ok(()) = status.changed() => self.metrics.source(&status.borrow_and_update()),
                 change = changes.next() => match change {
                     Some(change) => self.note(change),
@@ -125,14 +129,20 @@ impl Agent {
                 },
                 _ = &mut task => return Err(AgentError::Ended { what: "the source of objects" }),
                 _ = patrol.tick() => self.patrol(),
-                () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => self.work().await?,
+                () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => {}
             }
+            self.work().await?;
         }
     }
 
     /// Takes the newest snapshot; older ones that were not worked off yet are skipped.
-    fn take(&mut self, snapshots: &mut watch::Receiver<Option<Arc<Snapshot>>>) {
-        let Some(snapshot) = snapshots.borrow_and_update().clone() else { return };
+    fn take(&mut self, snapshots: &mut watch::Receiver<Option<Arc<Snapshot>>>, arrivals: &Arrivals) {
+        let snapshot = {
+            let newest = snapshots.borrow_and_update();
+            self.arrivals.extend(arrivals.take());
+            newest.clone()
+        };
+        let Some(snapshot) = snapshot else { return };
         let before = self.node_addresses();
         self.snapshot = Some(snapshot);
         if self.node_addresses() != before || !self.network.is_attached() {
@@ -171,6 +181,9 @@ impl Agent {
     /// Does what is due.
     async fn work(&mut self) -> Result<(), AgentError> {
         let now = Instant::now();
+        if self.due.next().is_none_or(|due| due > now) {
+            return Ok(());
+        }
         if self.due.network.is_some_and(|due| due <= now) {
             self.due.network = None;
             self.refresh_network().await?;
@@ -208,7 +221,7 @@ impl Agent {
         if self.snapshot.is_some() && troubles.is_empty() && !self.network.has_uplinks() {
             troubles.push(AgentError::NoUplink { node: self.config.node_name.clone() });
         }
-        if std::mem::take(&mut self.due.epoch) {
+        if mem::take(&mut self.due.epoch) {
             self.reconciler.plane().raise_epoch()?;
         }
         self.metrics.modes(&self.network.modes());
@@ -235,6 +248,7 @@ impl Agent {
         let started = Instant::now();
         match block_in_place(|| self.reconciler.sync(&snapshot, &self.config)) {
             Ok(_) => {
+                self.metrics.programmed(&mem::take(&mut self.arrivals));
                 self.readiness.synced();
                 if let Some(tables) = self.reconciler.tables() {
                     self.metrics.synced(started.elapsed(), tables);

@@ -50,7 +50,7 @@ pub(super) fn start(
     let snapshot =
         folder.scan().map_err(|source| Error::Folder { path: folder.path().to_owned(), source })?;
     info!(folder = %folder.path().display(), "following manifests");
-    publisher.publish(snapshot);
+    publisher.publish(snapshot, Vec::new());
     let reporter = publisher.reporter("manifests");
     reporter.connected();
     reporter.event();
@@ -125,7 +125,7 @@ impl Follower {
     fn take(&mut self, result: io::Result<Snapshot>) -> Duration {
         match result {
             Ok(snapshot) => {
-                self.publisher.publish(snapshot);
+                self.publisher.publish(snapshot, Vec::new());
                 self.reporter.connected();
                 self.reporter.event();
                 RESCAN

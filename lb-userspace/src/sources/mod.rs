@@ -1,13 +1,15 @@
 //! Where objects come from: a folder of manifests, or the Kubernetes API.
 //!
-//! A started source publishes on two channels and never ends before it is told to:
+//! A started source publishes on three channels and never ends before it is told to:
 //! - [`Feed::snapshots`] holds `None` until everything was read once, then always the newest complete [`Snapshot`].
 //!   Bursts of changes arrive as one snapshot, and equal snapshots are not published twice. A source that fails keeps
 //!   its last snapshot: nothing disappears because a connection broke, a list was cut short or a file became broken.
+//! - [`Feed::arrivals`] holds when the events behind it came in.
 //! - [`Feed::status`] says how the source is doing.
 //!
 //! Objects that could not be taken are in [`Snapshot::refused`]; the source logs each once, when it first appears.
 
+mod arrival;
 mod error;
 mod follow;
 mod kube;
@@ -23,6 +25,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    arrival::{Arrival, Arrivals},
     error::Error,
     status::{Status, Stream},
 };
@@ -44,6 +47,8 @@ pub enum Source {
 pub struct Feed {
     /// The newest complete snapshot; `None` until everything was read once.
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// When the events behind the newest snapshot arrived.
+    pub arrivals: Arrivals,
     /// How the source is doing.
     pub status: watch::Receiver<Status>,
     /// The source itself; ends after the token was cancelled.
@@ -56,7 +61,7 @@ impl Source {
     /// # Errors
     /// The source can never work as configured. An API server that does not answer yet is no such case.
     pub async fn start(self, stop: CancellationToken) -> Result<Feed, Error> {
-        let (publisher, snapshots, status) = publish::channel();
+        let (publisher, publish::Channel { snapshots, arrivals, status }) = publish::channel();
         let task = match self {
             Self::Manifests(path) => follow::start(path, publisher, stop)?,
             Self::Kubernetes { kubeconfig } => {
@@ -64,6 +69,6 @@ impl Source {
                 kube::start(&client, publisher, stop)
             }
         };
-        Ok(Feed { snapshots, status, task })
+        Ok(Feed { snapshots, arrivals, status, task })
     }
 }

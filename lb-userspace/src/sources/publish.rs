@@ -6,41 +6,63 @@ use lb_model::object::{Refusal, Snapshot};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::status::{Status, Stream};
+use super::{
+    arrival::{Arrival, Arrivals},
+    status::{Status, Stream},
+};
 
 /// Publishes snapshots and status.
 #[derive(Debug)]
 pub(super) struct Publisher {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    arrivals: Arrivals,
     status: watch::Sender<Status>,
     /// Refusals of the last snapshot, which were logged.
-    refused: BTreeSet<Refusal>,
+    refused: Arc<[Refusal]>,
 }
 
-type Channel = (Publisher, watch::Receiver<Option<Arc<Snapshot>>>, watch::Receiver<Status>);
+/// The receiving ends.
+pub(super) struct Channel {
+    pub(super) snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub(super) arrivals: Arrivals,
+    pub(super) status: watch::Receiver<Status>,
+}
 
 /// A publisher and what it publishes to.
-pub(super) fn channel() -> Channel {
+pub(super) fn channel() -> (Publisher, Channel) {
     let (snapshots, snapshots_out) = watch::channel(None);
     let (status, status_out) = watch::channel(Status::default());
-    (Publisher { snapshots, status, refused: BTreeSet::new() }, snapshots_out, status_out)
+    let arrivals = Arrivals::default();
+    let publisher = Publisher { snapshots, arrivals: arrivals.clone(), status, refused: Arc::default() };
+    (publisher, Channel { snapshots: snapshots_out, arrivals, status: status_out })
 }
 
 impl Publisher {
-    /// Publishes a snapshot unless nothing changed, and logs what is refused anew.
-    pub(super) fn publish(&mut self, snapshot: Snapshot) {
-        let refused: BTreeSet<_> = snapshot.refused.iter().cloned().collect();
-        for refusal in refused.difference(&self.refused) {
-            warn!(kind = refusal.kind, object = %refusal.object, reason = refusal.reason, "refused: {}", refusal.message);
-        }
-        self.refused = refused;
+    /// Publishes a snapshot unless nothing changed, and logs what is refused anew. `arrivals` are of the events that
+    /// led to it; the first snapshot is no answer to an event, and has none.
+    pub(super) fn publish(&mut self, snapshot: Snapshot, mut arrivals: Vec<Arrival>) {
+        self.log_refusals(&snapshot.refused);
         self.snapshots.send_if_modified(|current| {
             let changed = current.as_deref() != Some(&snapshot);
             if changed {
+                if current.is_some() {
+                    self.arrivals.add(&mut arrivals);
+                }
                 *current = Some(Arc::new(snapshot));
             }
             changed
         });
+    }
+
+    fn log_refusals(&mut self, refused: &Arc<[Refusal]>) {
+        if Arc::ptr_eq(refused, &self.refused) {
+            return;
+        }
+        let said: BTreeSet<_> = self.refused.iter().collect();
+        for refusal in refused.iter().filter(|refusal| !said.contains(refusal)).collect::<BTreeSet<_>>() {
+            warn!(kind = refusal.kind, object = %refusal.object, reason = refusal.reason, "refused: {}", refusal.message);
+        }
+        self.refused = refused.clone();
     }
 
     /// Reports how one stream is doing.

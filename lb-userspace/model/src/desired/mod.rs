@@ -52,7 +52,7 @@ pub struct Frontend {
 
 /// Decides what this node serves.
 pub fn desired(snapshot: &Snapshot, config: &NodeConfig) -> Desired {
-    let mut refusals = snapshot.refused.clone();
+    let mut refusals = snapshot.refused.to_vec();
     let owners = frontends::assign(snapshot, config, &mut refusals);
     let slices = endpoints::SlicesByService::new(snapshot);
     let locality = endpoints::Locality::new(snapshot, config);

@@ -1,9 +1,6 @@
 //! Clusters made up by proptest, small enough that names, addresses and ports collide all the time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::{backend::Backend, service::Service as Entry, service::ServiceKey};
 use lb_model::{
@@ -15,6 +12,7 @@ use lb_model::{
         Snapshot, TrafficPolicy,
     },
     op::{Capacity, Tables},
+    persistent_map::PersistentMap,
     policy::ExternalIpPolicy,
 };
 use proptest::{collection, prelude::*, sample};
@@ -88,8 +86,9 @@ prop_compose! {
     }
 }
 
-fn slices() -> impl Strategy<Value = BTreeMap<ObjectKey, EndpointSlice>> {
+fn slices() -> impl Strategy<Value = PersistentMap<ObjectKey, EndpointSlice>> {
     collection::btree_map((0u8..8).prop_map(|n| ObjectKey::new("ns", format!("e{n}"))), slice(), 0..8)
+        .prop_map(|slices| slices.into_iter().collect())
 }
 
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
@@ -97,7 +96,8 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         collection::btree_map((0u8..6).prop_map(|n| ObjectKey::new("ns", format!("s{n}"))), service(), 0..6);
     (services, slices()).prop_map(|(services, slices)| {
         let node = Node { addresses: vec!["192.0.2.1".parse().unwrap()], pod_cidrs: Vec::new() };
-        Snapshot { services, slices, nodes: BTreeMap::from([("n1".to_owned(), node)]), refused: Vec::new() }
+        let services = services.into_iter().collect();
+        Snapshot { services, slices, nodes: [("n1".to_owned(), node)].into(), refused: [].into() }
     })
 }
 

@@ -1,6 +1,7 @@
 //! What /metrics tells.
 
 mod kernel;
+mod programming;
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +21,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::kernel::KernelCounters;
+use self::{kernel::KernelCounters, programming::Programming};
 use crate::{
     dataplane::{attach::Attached, pinned::Pinned},
-    sources::Status,
+    sources::{Arrival, Status},
 };
 
 type Labels = Vec<(&'static str, String)>;
@@ -37,6 +38,7 @@ const SYNC_BUCKETS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10
 pub(super) struct Metrics {
     registry: Registry,
     sync_duration: Histogram,
+    programming: Programming,
     sync_errors: Counter,
     last_sync: Gauge,
     refused: Gauges,
@@ -66,6 +68,7 @@ impl Metrics {
         registry.register_collector(Box::new(KernelCounters::new(pinned)));
         let metrics = Self {
             sync_duration: Histogram::new(SYNC_BUCKETS),
+            programming: Programming::new(&mut registry),
             sync_errors: Counter::default(),
             last_sync: Gauge::default(),
             refused: Gauges::default(),
@@ -133,6 +136,11 @@ impl Metrics {
         for refusal in refusals {
             self.refused.get_or_create(&labels("reason", &refusal.reason)).inc();
         }
+    }
+
+    /// Notes that the maps hold what these events brought.
+    pub(super) fn programmed(&self, arrivals: &[Arrival]) {
+        self.programming.done(arrivals);
     }
 
     /// Notes an attempt that failed.

@@ -1,7 +1,7 @@
 //! Watches Services, EndpointSlices and Nodes at a Kubernetes API server.
 //!
 //! ```text
-//! stream (one a kind): list, then watch, again and again ── Change ──▶ sets ── bursts as one ──▶ Snapshot
+//! stream (one a kind): list, then watch, again and again ── Change ──▶ sets ── at most every 5 ms ──▶ Snapshot
 //! ```
 //!
 //! Requests go through kube's client; list and watch are driven here and not by kube's `watcher`, which asks for an
@@ -22,7 +22,7 @@ use kube::{
 use tokio::{
     sync::mpsc,
     task::{self, JoinHandle, JoinSet},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -30,10 +30,8 @@ use tracing::info;
 use self::{change::Change, sets::Sets, stream::KindStream};
 use super::{Error, publish::Publisher, translate::Kind};
 
-/// A burst is over when this long nothing changed …
-const QUIET: Duration = Duration::from_millis(10);
-/// … or when it has lasted this long.
-const BURST: Duration = Duration::from_millis(100);
+/// Shortest time between two snapshots: a change that comes alone is published at once, a burst as few snapshots.
+const INTERVAL: Duration = Duration::from_millis(5);
 /// A connection that brings nothing for this long is dead: the server sends a bookmark every minute
 /// (`bookmarkFrequency` in apiserver `cacher.go`).
 const SILENCE: Duration = Duration::from_secs(120);
@@ -77,17 +75,19 @@ pub(super) fn start(client: &Client, publisher: Publisher, stop: CancellationTok
     })
 }
 
-/// Puts changes into the sets and publishes them, a burst as one snapshot.
+/// Puts changes into the sets and publishes them.
 async fn merge(mut changes: mpsc::Receiver<Change>, mut publisher: Publisher) {
     let mut sets = Sets::default();
+    let mut next = Instant::now();
     while let Some(change) = changes.recv().await {
-        sets.take(change);
-        let end = Instant::now() + BURST;
-        while let Ok(Ok(Some(change))) = timeout_at(end, timeout(QUIET, changes.recv())).await {
-            sets.take(change);
+        let mut arrivals: Vec<_> = sets.take(change).into_iter().collect();
+        // Takes what is there already even where the time has come.
+        while let Ok(Some(change)) = timeout_at(next, changes.recv()).await {
+            arrivals.extend(sets.take(change));
         }
         if let Some(snapshot) = sets.snapshot() {
-            publisher.publish(snapshot);
+            publisher.publish(snapshot, arrivals);
         }
+        next = Instant::now() + INTERVAL;
     }
 }

@@ -1,84 +1,133 @@
 //! What the API server holds, kind by kind.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use lb_model::object::{ObjectKey, Refusal, Snapshot};
 
 use super::change::Change;
-use crate::sources::translate::{Kind, Object, Outcome, Translation};
+use crate::sources::{
+    Arrival,
+    translate::{Kind, Outcome, Translation},
+};
 
-/// The objects of every kind; a kind is absent until its first list is complete.
+/// The objects of every kind.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
-    kinds: BTreeMap<Kind, Set>,
-}
-
-type Set = BTreeMap<ObjectKey, Entry>;
-
-#[derive(Debug)]
-struct Entry {
-    /// The object as it was last usable.
-    object: Option<Object>,
-    refused: Vec<Refusal>,
+    /// Kinds whose first list is complete.
+    listed: BTreeSet<Kind>,
+    /// The objects as they were last usable.
+    usable: Snapshot,
+    refused: BTreeMap<(Kind, ObjectKey), Vec<Refusal>>,
+    /// `refused` has news for the snapshot.
+    refused_changed: bool,
 }
 
 impl Sets {
-    /// Takes a change.
-    pub(super) fn take(&mut self, change: Change) {
-        match change {
-            Change::Listed(kind, translations) => {
-                let mut before = self.kinds.remove(&kind).unwrap_or_default();
-                let mut set = Set::new();
-                for translation in translations {
-                    let old = before.remove(&translation.key);
-                    put(&mut set, old, translation);
-                }
-                self.kinds.insert(kind, set);
-            }
-            Change::Applied(translation) => {
-                let set = self.kinds.entry(translation.kind).or_default();
-                let old = set.remove(&translation.key);
-                put(set, old, translation);
-            }
-            Change::Deleted(kind, key) => {
-                self.kinds.entry(kind).or_default().remove(&key);
-            }
-        }
+    /// Takes a change. Gives its arrival back where anything is different now and an event brought it.
+    pub(super) fn take(&mut self, change: Change) -> Option<Arrival> {
+        let (changed, arrival) = match change {
+            Change::Listed(kind, translations) => (self.replace(kind, translations), None),
+            Change::Applied(translation, arrival) => (self.put(translation), Some(arrival)),
+            Change::Deleted(kind, key, arrival) => (self.remove(kind, &key), Some(arrival)),
+        };
+        arrival.filter(|_| changed)
     }
 
     /// Everything, once every kind was listed.
-    pub(super) fn snapshot(&self) -> Option<Snapshot> {
-        if self.kinds.len() < Kind::ALL.len() {
-            return None;
+    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+        if mem::take(&mut self.refused_changed) {
+            self.usable.refused = self.refused.values().flatten().cloned().collect();
         }
-        let mut snapshot = Snapshot::default();
-        for (key, entry) in self.kinds.values().flatten() {
-            snapshot.refused.extend_from_slice(&entry.refused);
-            if let Some(object) = entry.object.clone() {
-                object.put(key.clone(), &mut snapshot);
+        (self.listed.len() == Kind::ALL.len()).then(|| self.usable.clone())
+    }
+
+    /// A list says what there is, and by silence what is gone.
+    fn replace(&mut self, kind: Kind, translations: Vec<Translation>) -> bool {
+        let listed: BTreeSet<_> = translations.iter().map(|translation| &translation.key).collect();
+        let refused = self.refused.keys().filter(|(other, _)| *other == kind).map(|(_, key)| key.clone());
+        let mut gone: Vec<_> = keys(kind, &self.usable).into_iter().chain(refused).collect();
+        gone.retain(|key| !listed.contains(key));
+        let mut changed = self.listed.insert(kind);
+        for key in gone {
+            changed |= self.remove(kind, &key);
+        }
+        for translation in translations {
+            changed |= self.put(translation);
+        }
+        changed
+    }
+
+    /// Takes a new version of an object. One that cannot be used leaves the last usable version where it was.
+    fn put(&mut self, translation: Translation) -> bool {
+        let mut refused: Vec<_> = translation.refusals().collect();
+        let Translation { kind, key, outcome, .. } = translation;
+        match outcome {
+            Outcome::Skipped => self.remove(kind, &key),
+            Outcome::Served(object) => {
+                let refusals_changed = self.refuse(kind, &key, refused);
+                object.put(key, &mut self.usable) || refusals_changed
+            }
+            Outcome::Refused => {
+                if contains(kind, &key, &self.usable) {
+                    for refusal in &mut refused {
+                        refusal.message.push_str("; the object's last good version stays served");
+                    }
+                }
+                self.refuse(kind, &key, refused)
             }
         }
-        Some(snapshot)
+    }
+
+    fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
+        let was_refused = self.refuse(kind, key, Vec::new());
+        let was_usable = match kind {
+            Kind::Service => self.usable.services.remove(key),
+            Kind::EndpointSlice => self.usable.slices.remove(key),
+            Kind::Node => self.usable.nodes.remove(&key.name),
+        };
+        was_refused || was_usable
+    }
+
+    /// Notes what is refused of an object; true where that is news.
+    fn refuse(&mut self, kind: Kind, key: &ObjectKey, refused: Vec<Refusal>) -> bool {
+        let place = (kind, key.clone());
+        let before = self.refused.get(&place).map(Vec::as_slice).unwrap_or_default();
+        if before == refused {
+            return false;
+        }
+        if refused.is_empty() {
+            self.refused.remove(&place);
+        } else {
+            self.refused.insert(place, refused);
+        }
+        self.refused_changed = true;
+        true
     }
 }
 
-/// Puts an object into a set. One that cannot be used any more leaves its last usable version where it was.
-fn put(set: &mut Set, old: Option<Entry>, translation: Translation) {
-    let mut refused: Vec<_> = translation.refusals().collect();
-    let object = match translation.outcome {
-        Outcome::Served(object) => Some(object),
-        Outcome::Skipped => return,
-        Outcome::Refused => old.and_then(|old| old.object).inspect(|_| {
-            for refusal in &mut refused {
-                refusal.message.push_str("; the object's last good version stays served");
-            }
-        }),
-    };
-    set.insert(translation.key, Entry { object, refused });
+fn contains(kind: Kind, key: &ObjectKey, snapshot: &Snapshot) -> bool {
+    match kind {
+        Kind::Service => snapshot.services.contains_key(key),
+        Kind::EndpointSlice => snapshot.slices.contains_key(key),
+        Kind::Node => snapshot.nodes.contains_key(&key.name),
+    }
+}
+
+fn keys(kind: Kind, snapshot: &Snapshot) -> Vec<ObjectKey> {
+    match kind {
+        Kind::Service => snapshot.services.keys().cloned().collect(),
+        Kind::EndpointSlice => snapshot.slices.keys().cloned().collect(),
+        Kind::Node => snapshot.nodes.keys().map(|name| ObjectKey::new("", name)).collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -97,35 +146,46 @@ mod tests {
         sets
     }
 
-    fn names(sets: &Sets) -> Vec<String> {
-        sets.snapshot().unwrap().services.into_keys().map(|key| key.name).collect()
+    fn names(sets: &mut Sets) -> Vec<String> {
+        sets.snapshot().unwrap().services.keys().map(|key| key.name.clone()).collect()
+    }
+
+    fn applied(translation: Translation) -> Change {
+        Change::Applied(translation, now())
+    }
+
+    fn deleted(name: &str) -> Change {
+        Change::Deleted(Kind::Service, ObjectKey::new("default", name), now())
+    }
+
+    fn now() -> Arrival {
+        Arrival { at: Instant::now(), triggered: None }
     }
 
     #[test]
     fn a_list_replaces_its_kind_and_changes_follow() {
         let mut sets = listed(vec![service("a", json!(80)), service("b", json!(80))]);
-        assert_eq!(names(&sets), ["a", "b"]);
-        sets.take(Change::Applied(service("c", json!(80))));
-        sets.take(Change::Deleted(Kind::Service, ObjectKey::new("default", "a")));
-        assert_eq!(names(&sets), ["b", "c"]);
+        assert_eq!(names(&mut sets), ["a", "b"]);
+        sets.take(applied(service("c", json!(80))));
+        sets.take(deleted("a"));
+        assert_eq!(names(&mut sets), ["b", "c"]);
         sets.take(Change::Listed(Kind::Service, vec![service("c", json!(80))]));
-        assert_eq!(names(&sets), ["c"]);
+        assert_eq!(names(&mut sets), ["c"]);
     }
 
     #[test]
     fn an_object_that_became_unusable_keeps_its_last_good_version() {
         let mut sets = listed(vec![service("a", json!(80)), service("b", json!("no"))]);
-        assert_eq!(names(&sets), ["a"]);
-        for change in [
-            Change::Applied(service("a", json!("no"))),
-            Change::Listed(Kind::Service, vec![service("a", json!([]))]),
-        ] {
+        assert_eq!(names(&mut sets), ["a"]);
+        for change in
+            [applied(service("a", json!("no"))), Change::Listed(Kind::Service, vec![service("a", json!([]))])]
+        {
             sets.take(change);
             let snapshot = sets.snapshot().unwrap();
             assert_eq!(snapshot.services[&ObjectKey::new("default", "a")].ports[0].port, 80);
             assert!(snapshot.refused[0].message.contains("last good version"), "{:?}", snapshot.refused);
         }
-        sets.take(Change::Deleted(Kind::Service, ObjectKey::new("default", "a")));
+        sets.take(deleted("a"));
         assert_eq!(sets.snapshot().unwrap(), Snapshot::default());
     }
 
@@ -133,7 +193,27 @@ mod tests {
     fn an_object_that_is_no_longer_ours_goes() {
         let mut sets = listed(vec![service("a", json!(80))]);
         let headless = json!({"metadata": {"name": "a"}, "spec": {"clusterIP": "None"}});
-        sets.take(Change::Applied(translate(Kind::Service, &headless)));
+        sets.take(applied(translate(Kind::Service, &headless)));
         assert_eq!(sets.snapshot().unwrap(), Snapshot::default());
+    }
+
+    #[test]
+    fn what_changes_nothing_has_no_arrival() {
+        let mut sets = listed(vec![service("a", json!(80))]);
+        assert_eq!(sets.take(applied(service("a", json!(80)))), None);
+        assert_eq!(sets.take(deleted("b")), None);
+        assert!(sets.take(applied(service("a", json!(81)))).is_some());
+        assert!(sets.take(applied(service("a", json!("no")))).is_some());
+        assert_eq!(sets.take(applied(service("a", json!("no")))), None);
+        assert!(sets.take(deleted("a")).is_some());
+    }
+
+    #[test]
+    fn a_list_that_changes_nothing_shares_everything_with_the_snapshot_before() {
+        let mut sets = listed(vec![service("a", json!(80)), service("b", json!(80))]);
+        let before = sets.snapshot().unwrap();
+        sets.take(Change::Listed(Kind::Service, vec![service("a", json!(80)), service("b", json!(80))]));
+        let key = ObjectKey::new("default", "a");
+        assert!(std::ptr::eq(&before.services[&key], &sets.snapshot().unwrap().services[&key]));
     }
 }

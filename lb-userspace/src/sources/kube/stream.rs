@@ -1,6 +1,6 @@
 //! One kind's changes: a list, then watches from its version on, then a list again when the version has expired.
 
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::{AsyncBufReadExt, pin_mut};
@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    change::Change,
+    change::{self, Change},
     wire::{Event, Page, Undecodable},
 };
 use crate::sources::{
@@ -183,6 +183,7 @@ impl KindStream {
             if !line.ends_with(b"\n") {
                 return Ok(());
             }
+            let arrived = Clock::now();
             let event = Event::decode(&line)?;
             let change = match event {
                 Event::Error(status) => return Err(Failure::Status(status)),
@@ -192,17 +193,19 @@ impl KindStream {
                 }
                 Event::Applied { object, version: reached } => {
                     *version = reached;
-                    Some(Change::Applied(translate::translate(self.kind, &object)))
+                    let arrival = change::applied(&object, arrived);
+                    Some(Change::Applied(translate::translate(self.kind, &object), arrival))
                 }
                 Event::Deleted { object, version: reached } => {
                     *version = reached;
-                    Some(Change::Deleted(self.kind, translate::key_of(self.kind, &object)))
+                    let key = translate::key_of(self.kind, &object);
+                    Some(Change::Deleted(self.kind, key, change::deleted(arrived)))
                 }
             };
-            self.reporter.event();
             self.backoff = backoff();
-            if let Some(change) = change {
-                self.send(change).await?;
+            match change {
+                Some(change) => self.send(change).await?,
+                None => self.reporter.event(),
             }
         }
     }

@@ -87,11 +87,12 @@ impl Folder {
 
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
+        let mut refused = Vec::new();
         let mut defined: BTreeMap<(Kind, &ObjectKey), &str> = BTreeMap::new();
         for file in self.files.values() {
             for definition in &file.contents.objects {
                 if let Some(first) = defined.get(&(definition.kind, &definition.key)) {
-                    snapshot.refused.push(Refusal {
+                    refused.push(Refusal {
                         kind: definition.kind.as_str().to_owned(),
                         object: definition.key.clone(),
                         reason: reason::DUPLICATE_OBJECT.to_owned(),
@@ -102,8 +103,9 @@ impl Folder {
                     definition.object.clone().put(definition.key.clone(), &mut snapshot);
                 }
             }
-            snapshot.refused.extend(file.contents.refused.iter().chain(&file.broken).cloned());
+            refused.extend(file.contents.refused.iter().chain(&file.broken).cloned());
         }
+        snapshot.refused = refused.into();
         snapshot
     }
 }

@@ -13,7 +13,10 @@ use k8s_openapi::{
     api::{core::v1 as core, discovery::v1 as discovery},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lb_model::object::{EndpointSlice, Node, ObjectKey, Refusal, Service, Snapshot};
+use lb_model::{
+    object::{EndpointSlice, Node, ObjectKey, Refusal, Service, Snapshot},
+    persistent_map::PersistentMap,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -77,14 +80,22 @@ pub enum Object {
 }
 
 impl Object {
-    /// Puts the object into a snapshot.
-    pub fn put(self, key: ObjectKey, snapshot: &mut Snapshot) {
+    /// Puts the object into a snapshot; false where it was there already and is no different.
+    pub fn put(self, key: ObjectKey, snapshot: &mut Snapshot) -> bool {
         match self {
-            Self::Service(service) => drop(snapshot.services.insert(key, service)),
-            Self::EndpointSlice(slice) => drop(snapshot.slices.insert(key, slice)),
-            Self::Node(node) => drop(snapshot.nodes.insert(key.name, node)),
+            Self::Service(service) => put(&mut snapshot.services, key, service),
+            Self::EndpointSlice(slice) => put(&mut snapshot.slices, key, slice),
+            Self::Node(node) => put(&mut snapshot.nodes, key.name, node),
         }
     }
+}
+
+fn put<K: Ord, V: PartialEq>(objects: &mut PersistentMap<K, V>, key: K, object: V) -> bool {
+    let changed = objects.get(&key) != Some(&object);
+    if changed {
+        objects.insert(key, object);
+    }
+    changed
 }
 
 /// What became of an API object.
