@@ -2,7 +2,7 @@
 
 /// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
 /// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number does not.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
 pub mod map {
@@ -12,10 +12,22 @@ pub mod map {
     pub const RINGS: &str = "rings";
     /// Backend index → [`Backend`](crate::backend::Backend), array.
     pub const BACKENDS: &str = "backends";
-    /// [`FlowKey`](crate::flow::FlowKey) → [`Flow`](crate::flow::Flow), LRU hash.
+    /// [`FlowKey`](crate::flow::FlowKey) → [`Flow`](crate::flow::Flow) of IPv4, LRU hash.
     pub const FLOWS: &str = "flows";
-    /// Bucket → [`RestoreBucket`](crate::flow::RestoreBucket), array.
+    /// The same of IPv6.
+    pub const FLOWS6: &str = "flows6";
+    /// Bucket → [`RestoreBucket`](crate::flow::RestoreBucket) of IPv4, array.
     pub const RESTORE: &str = "restore";
+    /// The same of IPv6.
+    pub const RESTORE6: &str = "restore6";
+    /// [`FragmentKey`](crate::fragment::FragmentKey) → [`FragmentPorts`](crate::fragment::FragmentPorts), LRU hash.
+    pub const FRAGMENTS: &str = "fragments";
+    /// [`AffinityKey`](crate::affinity::AffinityKey) → [`Affinity`](crate::affinity::Affinity), LRU hash.
+    pub const AFFINITY: &str = "affinity";
+    /// [`SourceRangeKey`](crate::source_range::SourceRangeKey) → 1, LPM trie.
+    pub const SOURCE_RANGES: &str = "source_ranges";
+    /// [`Address`](crate::address::Address) of a node that may send encapsulated packets → 1, hash.
+    pub const PEERS: &str = "peers";
     /// Word → 64 bits of [`filter`](crate::filter), array.
     pub const FILTER: &str = "filter";
     /// Interface index → [`Interface`](crate::interface::Interface), hash.
@@ -36,13 +48,19 @@ pub mod map {
     pub const TRACE: &str = "trace";
 
     /// Every map that is pinned and survives the agent.
-    pub const PINNED: [&str; 13] = [
+    pub const PINNED: [&str; 19] = [
         FILTER,
         SERVICES,
         RINGS,
         BACKENDS,
         FLOWS,
+        FLOWS6,
         RESTORE,
+        RESTORE6,
+        FRAGMENTS,
+        AFFINITY,
+        SOURCE_RANGES,
+        PEERS,
         INTERFACES,
         RUNTIME,
         SERVICE_STATS,
@@ -79,6 +97,8 @@ pub mod global {
     pub const SNAT_PORT_MAX: &str = "SNAT_PORT_MAX";
     /// `u32`: number of buckets of `restore` minus one; the number is a power of two.
     pub const RESTORE_MASK: &str = "RESTORE_MASK";
+    /// The same of `restore6`.
+    pub const RESTORE6_MASK: &str = "RESTORE6_MASK";
 }
 
 /// Default number of entries of each map; the agent's flags override them.
@@ -89,10 +109,22 @@ pub mod capacity {
     pub const RINGS: u32 = 1 << 20;
     /// Endpoints.
     pub const BACKENDS: u32 = 262_144;
-    /// Flow halves: two a flow.
+    /// Flow halves of IPv4: two a flow.
     pub const FLOWS: u32 = 1 << 19;
-    /// Restore buckets, a power of two.
+    /// Flow halves of IPv6.
+    pub const FLOWS6: u32 = 1 << 18;
+    /// Restore buckets of IPv4, a power of two.
     pub const RESTORE: u32 = 1 << 18;
+    /// Restore buckets of IPv6, a power of two.
+    pub const RESTORE6: u32 = 1 << 17;
+    /// Fragmented datagrams on their way.
+    pub const FRAGMENTS: u32 = 8_192;
+    /// Clients with an endpoint of their own, each with each Service.
+    pub const AFFINITY: u32 = 65_536;
+    /// Ranges of all Services together.
+    pub const SOURCE_RANGES: u32 = 65_536;
+    /// Nodes of the cluster, each with each family.
+    pub const PEERS: u32 = 16_384;
     /// Network devices.
     pub const INTERFACES: u32 = 256;
     /// Trace steps of one packet.

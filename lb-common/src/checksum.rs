@@ -3,6 +3,8 @@
 //! Sums are over 16-bit words as they stand in memory: one's complement addition does not care about byte order as
 //! long as all words share it (RFC 1071 §2 B).
 
+use crate::address::IpAddress;
+
 /// Folds a sum to 16 bits with end-around carry.
 #[inline(always)]
 pub const fn fold(sum: u64) -> u16 {
@@ -30,6 +32,22 @@ pub const fn delta32(old: u32, new: u32) -> u16 {
 #[inline(always)]
 pub const fn delta16(old: u16, new: u16) -> u16 {
     fold(!old as u64 + new as u64)
+}
+
+/// As [`delta32`] for an address.
+#[inline(always)]
+pub fn delta_address<A: IpAddress>(old: A, new: A) -> u16 {
+    if !A::IS_V6 {
+        return delta32(old.words()[3], new.words()[3]);
+    }
+    let (old, new) = (old.words(), new.words());
+    let mut sum = 0;
+    let mut index = 0;
+    while index < 4 {
+        sum += words(!old[index]) + words(new[index]);
+        index += 1;
+    }
+    fold(sum)
 }
 
 /// Two deltas in one.

@@ -5,6 +5,8 @@
 //! be ours, one whose bit is set is looked up. On the kind of machine in the benchmarks this takes a packet that is not
 //! ours from 120 ns to below 20.
 
+use crate::address::{Address, IpAddress, V4};
+
 /// Words of the `filter` map, 64 bits each.
 pub const WORDS: u32 = 3 * 65_536 / 64;
 
@@ -19,10 +21,17 @@ impl Bit {
         Self(port_be as u32)
     }
 
-    /// Of VIPs with this address (network byte order).
+    /// Of VIPs with this address.
     #[inline(always)]
-    pub const fn vip(address_be: u32) -> Self {
-        Self(0x1_0000 + (address_be.wrapping_mul(0x9e37_79b1) >> 16))
+    pub fn vip<A: IpAddress>(address: A) -> Self {
+        let [a, b, c, d] = address.words();
+        let word = if A::IS_V6 { a.rotate_left(9) ^ b.rotate_left(17) ^ c.rotate_left(5) ^ d } else { d };
+        Self(0x1_0000 + (word.wrapping_mul(0x9e37_79b1) >> 16))
+    }
+
+    /// As [`Self::vip`], of an address of either family.
+    pub fn vip_of(address: Address) -> Self {
+        if address.is_v4() { Self::vip(V4::from_address(address)) } else { Self::vip(address.words_be) }
     }
 
     /// Of local endpoints with this port (network byte order).

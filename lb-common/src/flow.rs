@@ -13,36 +13,21 @@
 //! partner can be found, else from its record in `restore`, a set-associative array that nothing evicts from but
 //! newer flows of the same bucket.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
 use crate::{
+    address::{IpAddress, V4, V6},
     checksum,
     tcp::{self, State},
     time::{Tick, since},
 };
 
-/// A 5-tuple as a packet carries it, 16 bytes.
+/// A 5-tuple as a packet carries it: 16 bytes for IPv4, 40 for IPv6.
 #[repr(C)]
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-)]
-pub struct FlowKey {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey<A = V4> {
     /// Source address, network byte order.
-    pub src_be: u32,
+    pub src_be: A,
     /// Destination address, network byte order.
-    pub dst_be: u32,
+    pub dst_be: A,
     /// Source port, network byte order.
     pub src_port_be: u16,
     /// Destination port, network byte order.
@@ -51,16 +36,16 @@ pub struct FlowKey {
     pub protocol: u32,
 }
 
-impl FlowKey {
+impl<A: IpAddress> FlowKey<A> {
     /// A tuple.
     #[inline(always)]
-    pub const fn new(src_be: u32, dst_be: u32, src_port_be: u16, dst_port_be: u16, protocol: u8) -> Self {
-        Self { src_be, dst_be, src_port_be, dst_port_be, protocol: protocol as u32 }
+    pub fn new(src_be: A, dst_be: A, src_port_be: u16, dst_port_be: u16, protocol: u8) -> Self {
+        Self { src_be, dst_be, src_port_be, dst_port_be, protocol: u32::from(protocol) }
     }
 
     /// The tuple of the packets that go the other way.
     #[inline(always)]
-    pub const fn reversed(self) -> Self {
+    pub fn reversed(self) -> Self {
         Self {
             src_be: self.dst_be,
             dst_be: self.src_be,
@@ -78,25 +63,34 @@ pub const FLOW_LOCAL: u8 = 1 << 1;
 /// The next hop is not known, or XDP cannot send to it: XDP leaves the packet to tcx.
 pub const FLOW_VIA_STACK: u8 = 1 << 2;
 
+/// Packets go to the endpoint's node in an outer IP header: `src_be` and `dst_be` are that header's addresses, nothing
+/// of the packet itself changes, and there is no reverse half.
+pub const FLOW_ENCAPSULATED: u8 = 1 << 3;
+/// The endpoint is on this node and so is the client, or the client is the endpoint itself: the source is the node's
+/// hairpin address, and tcx egress meets the replies on their way to it.
+pub const FLOW_HAIRPIN: u8 = 1 << 4;
+/// Frames leave with VLAN tags: `ifindex` is the VLAN device, see [`Interface::tags`](crate::interface::Interface).
+pub const FLOW_TAGGED: u8 = 1 << 5;
+
 /// Ticks after which a flow in use stamps itself, looks after its other half and its restore records, and checks its
 /// next hop. That costs a packet over a microsecond once its memory is cold, so flows of a packet a second must not pay
 /// it each time; the shortest idle time that matters (UDP, one minute) is many times longer.
 pub const REFRESH: Tick = crate::time::seconds(4);
 
-/// One half of a flow, 64 bytes: with the hash table's own header and the key before it the kernel keeps a half in two
-/// cache lines.
+/// One half of a flow, 64 bytes for IPv4: with the hash table's own header and the key before it the kernel keeps a half
+/// in two cache lines. 88 bytes for IPv6.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct Flow {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flow<A = V4> {
     /// Source address after translation, network byte order.
-    pub src_be: u32,
+    pub src_be: A,
     /// Destination address after translation, network byte order.
-    pub dst_be: u32,
+    pub dst_be: A,
     /// Source port after translation, network byte order.
     pub src_port_be: u16,
     /// Destination port after translation, network byte order.
     pub dst_port_be: u16,
-    /// What the change of addresses does to the IPv4 header checksum, see [`checksum::apply`].
+    /// What the change of addresses does to a checksum over them, see [`checksum::apply`].
     pub l3_delta: u16,
     /// What the change of addresses and ports does to the TCP or UDP checksum.
     pub l4_delta: u16,
@@ -120,17 +114,19 @@ pub struct Flow {
     pub state: State,
     /// `FLOW_*` bits.
     pub flags: u8,
+    /// Longest IP packet that may be sent on, outer header included; 0 where that is not known.
+    pub mtu: u16,
     /// Zero.
-    pub _pad: [u8; 6],
+    pub _pad: u32,
 }
 
-impl Flow {
+impl<A: IpAddress> Flow<A> {
     /// A half that turns `key` into the tuple `to`.
     #[inline(always)]
-    pub fn translating(key: &FlowKey, to: &FlowKey) -> Self {
+    pub fn translating(key: &FlowKey<A>, to: &FlowKey<A>) -> Self {
         let l3_delta = checksum::combine(
-            checksum::delta32(key.src_be, to.src_be),
-            checksum::delta32(key.dst_be, to.dst_be),
+            checksum::delta_address(key.src_be, to.src_be),
+            checksum::delta_address(key.dst_be, to.dst_be),
         );
         let ports = checksum::combine(
             checksum::delta16(key.src_port_be, to.src_port_be),
@@ -150,7 +146,7 @@ impl Flow {
 
     /// The tuple after translation.
     #[inline(always)]
-    pub const fn translated(&self, protocol: u32) -> FlowKey {
+    pub fn translated(&self, protocol: u32) -> FlowKey<A> {
         FlowKey {
             src_be: self.src_be,
             dst_be: self.dst_be,
@@ -162,13 +158,13 @@ impl Flow {
 
     /// Key of the other half, given this half's key.
     #[inline(always)]
-    pub const fn other_key(&self, key: &FlowKey) -> FlowKey {
+    pub fn other_key(&self, key: &FlowKey<A>) -> FlowKey<A> {
         self.translated(key.protocol).reversed()
     }
 
     /// The other half, given this half's key. Its next hop is not known: it is checked on first use.
     #[inline(always)]
-    pub fn other(&self, key: &FlowKey) -> Self {
+    pub fn other(&self, key: &FlowKey<A>) -> Self {
         Self {
             epoch: 0,
             last_seen: self.last_seen,
@@ -177,17 +173,17 @@ impl Flow {
             service: self.service,
             opened: self.opened,
             state: self.state,
-            flags: (self.flags ^ FLOW_REVERSE) & (FLOW_REVERSE | FLOW_LOCAL),
+            flags: (self.flags ^ FLOW_REVERSE) & FLOW_KIND,
             ..Self::translating(&self.other_key(key), &key.reversed())
         }
     }
 
     /// True where `self` (under some key) is the other half of `half` under `key`.
     #[inline(always)]
-    pub const fn is_other_of(&self, half: &Self, key: &FlowKey) -> bool {
+    pub fn is_other_of(&self, half: &Self, key: &FlowKey<A>) -> bool {
         let back = key.reversed();
-        self.src_be == back.src_be
-            && self.dst_be == back.dst_be
+        self.src_be.is(back.src_be)
+            && self.dst_be.is(back.dst_be)
             && self.src_port_be == back.src_port_be
             && self.dst_port_be == back.dst_port_be
             && (self.flags ^ half.flags) & FLOW_REVERSE != 0
@@ -200,19 +196,22 @@ impl Flow {
     }
 }
 
+/// The flags that say what a flow is; the others belong to its next hop.
+pub const FLOW_KIND: u8 = FLOW_REVERSE | FLOW_LOCAL | FLOW_ENCAPSULATED | FLOW_HAIRPIN;
+
 /// Ways of a [`RestoreBucket`].
 pub const RESTORE_WAYS: usize = 2;
 
-/// A flow half as `restore` keeps it, 48 bytes. All zero where free.
+/// A flow half as `restore` keeps it, 48 bytes for IPv4, 96 for IPv6. All zero where free.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct RestoreRecord {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RestoreRecord<A = V4> {
     /// The half's key.
-    pub key: FlowKey,
+    pub key: FlowKey<A>,
     /// [`Flow::src_be`].
-    pub src_be: u32,
+    pub src_be: A,
     /// [`Flow::dst_be`].
-    pub dst_be: u32,
+    pub dst_be: A,
     /// [`Flow::src_port_be`].
     pub src_port_be: u16,
     /// [`Flow::dst_port_be`].
@@ -233,10 +232,10 @@ pub struct RestoreRecord {
     pub check: u16,
 }
 
-impl RestoreRecord {
+impl<A: IpAddress> RestoreRecord<A> {
     /// The record of `flow` under `key`.
     #[inline(always)]
-    pub fn of(key: &FlowKey, flow: &Flow, now: Tick) -> Self {
+    pub fn of(key: &FlowKey<A>, flow: &Flow<A>, now: Tick) -> Self {
         let mut record = Self {
             key: *key,
             src_be: flow.src_be,
@@ -248,7 +247,7 @@ impl RestoreRecord {
             service: flow.service,
             written: now,
             state: flow.state,
-            flags: flow.flags & (FLOW_REVERSE | FLOW_LOCAL),
+            flags: flow.flags & FLOW_KIND,
             check: 0,
         };
         record.check = record.sum();
@@ -256,26 +255,27 @@ impl RestoreRecord {
     }
 
     #[inline(always)]
-    const fn sum(&self) -> u16 {
-        let ports = ((self.key.src_port_be as u64) << 16 | self.key.dst_port_be as u64)
-            + ((self.src_port_be as u64) << 16 | self.dst_port_be as u64) * 3;
-        let rest = self.key.src_be as u64 * 5
-            + self.key.dst_be as u64 * 7
-            + self.src_be as u64 * 11
-            + self.dst_be as u64 * 13
-            + self.backend as u64 * 17
-            + self.generation as u64 * 19
-            + self.service as u64 * 23
-            + self.written as u64 * 29
-            + ((self.state as u64) << 8 | self.flags as u64) * 31;
+    fn sum(&self) -> u16 {
+        let pair = |high: u16, low: u16| u64::from(high) << 16 | u64::from(low);
+        let ports =
+            pair(self.key.src_port_be, self.key.dst_port_be) + pair(self.src_port_be, self.dst_port_be) * 3;
+        let rest = weigh(self.key.src_be) * 5
+            + weigh(self.key.dst_be) * 7
+            + weigh(self.src_be) * 11
+            + weigh(self.dst_be) * 13
+            + u64::from(self.backend) * 17
+            + u64::from(self.generation) * 19
+            + u64::from(self.service) * 23
+            + u64::from(self.written) * 29
+            + pair(u16::from(self.state), u16::from(self.flags)) * 31;
         checksum::fold(ports + rest)
     }
 
     /// The half that the record describes, where it is whole, for `key`, and not older than its state allows.
     #[inline(always)]
-    pub fn restore(&self, key: &FlowKey, now: Tick) -> Option<Flow> {
-        let whole = self.key.src_be == key.src_be
-            && self.key.dst_be == key.dst_be
+    pub fn restore(&self, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
+        let whole = self.key.src_be.is(key.src_be)
+            && self.key.dst_be.is(key.dst_be)
             && self.key.src_port_be == key.src_port_be
             && self.key.dst_port_be == key.dst_port_be
             && self.key.protocol == key.protocol
@@ -304,18 +304,25 @@ impl RestoreRecord {
     }
 }
 
-/// The records that share a hash, 96 bytes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct RestoreBucket {
-    /// The records.
-    pub ways: [RestoreRecord; RESTORE_WAYS],
+/// An address as one number of few enough bits that the sum of all cannot overflow.
+#[inline(always)]
+fn weigh<A: IpAddress>(address: A) -> u64 {
+    let [a, b, c, d] = address.words();
+    u64::from(a) + u64::from(b) * 3 + u64::from(c) * 5 + u64::from(d)
 }
 
-impl RestoreBucket {
+/// The records that share a hash, 96 bytes for IPv4, 192 for IPv6.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RestoreBucket<A = V4> {
+    /// The records.
+    pub ways: [RestoreRecord<A>; RESTORE_WAYS],
+}
+
+impl<A: IpAddress> RestoreBucket<A> {
     /// The half for `key`, if a record has it.
     #[inline(always)]
-    pub fn find(&self, key: &FlowKey, now: Tick) -> Option<Flow> {
+    pub fn find(&self, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
         match self.ways[0].restore(key, now) {
             Some(flow) => Some(flow),
             None => self.ways[1].restore(key, now),
@@ -324,10 +331,10 @@ impl RestoreBucket {
 
     /// Keeps a record: in place of an older one of the same tuple, else of the one that was written longer ago.
     #[inline(always)]
-    pub fn keep(&mut self, record: RestoreRecord, now: Tick) {
-        let same = |way: &RestoreRecord| {
-            way.key.src_be == record.key.src_be
-                && way.key.dst_be == record.key.dst_be
+    pub fn keep(&mut self, record: RestoreRecord<A>, now: Tick) {
+        let same = |way: &RestoreRecord<A>| {
+            way.key.src_be.is(record.key.src_be)
+                && way.key.dst_be.is(record.key.dst_be)
                 && way.key.src_port_be == record.key.src_port_be
                 && way.key.dst_port_be == record.key.dst_port_be
         };
@@ -340,6 +347,13 @@ impl RestoreBucket {
         }
     }
 }
+
+// The maps hold these byte by byte: no padding, or two equal keys could differ.
+const _: () = {
+    assert!(size_of::<FlowKey<V4>>() == 16 && size_of::<FlowKey<V6>>() == 40);
+    assert!(size_of::<Flow<V4>>() == 64 && size_of::<Flow<V6>>() == 88);
+    assert!(size_of::<RestoreRecord<V4>>() == 48 && size_of::<RestoreRecord<V6>>() == 96);
+};
 
 #[cfg(test)]
 mod tests;

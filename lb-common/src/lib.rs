@@ -12,11 +12,14 @@
 )]
 
 pub mod abi;
+pub mod address;
+pub mod affinity;
 pub mod backend;
 pub mod checksum;
 pub mod drop_reason;
 pub mod filter;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod interface;
 pub mod limit;
@@ -30,6 +33,7 @@ pub mod ring;
 pub mod runtime;
 pub mod service;
 pub mod snat;
+pub mod source_range;
 pub mod stat;
 pub mod tcp;
 pub mod time;

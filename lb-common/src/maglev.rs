@@ -1,13 +1,13 @@
 //! Maglev rings (Eisenbud et al., NSDI'16, §3.4).
 
+use crate::address::Address;
+
 /// Identity of an endpoint for the ring: what every node knows of it, so that every node builds the same ring.
-///
-/// Address and port in network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
-    /// IPv4 address.
-    pub address_be: u32,
-    /// Port.
+    /// Address.
+    pub address: Address,
+    /// Port, network byte order.
     pub port_be: u16,
 }
 
@@ -20,8 +20,12 @@ const fn scramble(value: u64) -> u64 {
 impl Member {
     /// First slot and stride of the member's permutation of a ring of `size` slots.
     const fn permutation(self, size: u32) -> (u32, u32) {
-        let identity = ((self.address_be as u64) << 16) | self.port_be as u64;
-        let hash = scramble(identity ^ 0x736c_7569_6365_2121);
+        let [a, b, c, d] = self.address.words_be;
+        let identity = ((d as u64) << 16) | self.port_be as u64;
+        let mut hash = scramble(identity ^ 0x736c_7569_6365_2121);
+        if !self.address.is_v4() {
+            hash = scramble(scramble(hash ^ (((a as u64) << 32) | b as u64)) ^ c as u64);
+        }
         ((hash >> 32) as u32 % size, (hash as u32) % (size - 1) + 1)
     }
 }
@@ -64,7 +68,10 @@ mod tests {
 
     fn members(count: usize) -> Vec<Member> {
         (0..count)
-            .map(|n| Member { address_be: (0x0a00_0000 + n as u32).to_be(), port_be: 8080u16.to_be() })
+            .map(|n| Member {
+                address: Address::v4((0x0a00_0000 + n as u32).to_be()),
+                port_be: 8080u16.to_be(),
+            })
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! From bytes to the few facts that decide a packet's way.
 
 use crate::{
+    address::{IpAddress, V4},
     flow::FlowKey,
     pipeline::Hook,
     tcp::{TCP, UDP, flag},
@@ -22,9 +23,9 @@ const FRAGMENT_MASK_BE: u16 = 0x3fffu16.to_be();
 
 /// An IPv4 TCP or UDP packet with sound headers.
 #[derive(Clone, Copy, Debug)]
-pub struct Packet {
+pub struct Packet<A = V4> {
     /// The 5-tuple.
-    pub key: FlowKey,
+    pub key: FlowKey<A>,
     /// Offset of the TCP or UDP header.
     pub l4: usize,
     /// IPv4 total length, bytes.
@@ -37,13 +38,13 @@ pub struct Packet {
     pub protocol: u8,
 }
 
-impl Packet {
+impl<A: IpAddress> Packet<A> {
     /// Reads a packet; None where it is anything but an unfragmented IPv4 TCP or UDP packet with sound headers.
     ///
     /// Lengths are checked against each other and against the frame, because what is not sound must reach the stack
     /// untouched. Checksums are not: an incremental update keeps a wrong checksum wrong.
     #[inline(always)]
-    pub fn parse<H: Hook>(hook: &H) -> Option<Self> {
+    pub fn parse<H: Hook<Address = A>>(hook: &H) -> Option<Self> {
         if H::L3 == ETHERNET_LEN {
             let ethernet = hook.bytes(0, ETHERNET_LEN + IPV4_LEN)?;
             if ethernet.u16(12) != ETHERTYPE_IPV4_BE {
@@ -60,6 +61,7 @@ impl Packet {
         let total_len = u16::from_be(ip.u16(2));
         let protocol = ip.u8(9);
         let (src_be, dst_be, ttl) = (ip.u32(12), ip.u32(16), ip.u8(8));
+        let (src_be, dst_be) = (A::from_address(src_be.address()), A::from_address(dst_be.address()));
         let (l4_len, tcp_flags, ports) = match protocol {
             TCP => {
                 let tcp = hook.bytes(l4, TCP_LEN)?;
@@ -92,8 +94,8 @@ impl Packet {
     /// True where the sender's address cannot be answered: unspecified, loopback, multicast, reserved or broadcast
     /// (RFC 1122 §3.2.1.3), or equal to the destination.
     #[inline(always)]
-    pub const fn is_martian(&self) -> bool {
-        let first = self.key.src_be.to_ne_bytes()[0];
-        first == 0 || first == 127 || first >= 224 || self.key.src_be == self.key.dst_be
+    pub fn is_martian(&self) -> bool {
+        let first = self.key.src_be.words()[3].to_ne_bytes()[0];
+        first == 0 || first == 127 || first >= 224 || self.key.src_be.is(self.key.dst_be)
     }
 }

@@ -3,14 +3,18 @@
 use aya::Pod;
 
 use crate::{
+    address::{Address, V4, V6},
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     flow::{Flow, FlowKey, RestoreBucket},
+    fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::Bucket,
     name::Name,
     ring::RingChunk,
     runtime::Runtime,
     service::{Service, ServiceKey},
+    source_range::SourceRangeKey,
     stat::ServiceStats,
     trace::TraceStep,
 };
@@ -29,17 +33,33 @@ macro_rules! pod {
 }
 
 pod!(
+    Address,
+    Affinity,
+    AffinityKey,
     Backend,
     Bucket,
-    Flow,
-    FlowKey,
+    FragmentKey,
+    FragmentPorts,
     Interface,
     Name,
-    RestoreBucket,
     RingChunk,
     Runtime,
     Service,
     ServiceKey,
     ServiceStats,
+    SourceRangeKey,
     TraceStep,
 );
+
+macro_rules! pod_of_family {
+    ($($type:ident),+ $(,)?) => {
+        $(
+            // SAFETY: integers only, and `flow` asserts at compile time that there is no padding between them.
+            unsafe impl Pod for $type<V4> {}
+            // SAFETY: as above.
+            unsafe impl Pod for $type<V6> {}
+        )+
+    };
+}
+
+pod_of_family!(Flow, FlowKey, RestoreBucket);

@@ -2,7 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// A step, 16 bytes. `a`, `b` and `c` mean what [`Step`] says for the step's `kind`.
+use crate::address::Address;
+
+/// A step, 48 bytes. The values mean what [`Step`] says for the step's `kind`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct TraceStep {
@@ -14,6 +16,10 @@ pub struct TraceStep {
     pub b: u32,
     /// Third value.
     pub c: u32,
+    /// First address.
+    pub from: Address,
+    /// Second address.
+    pub to: Address,
 }
 
 macro_rules! steps {
@@ -55,14 +61,14 @@ steps! {
     CatchAll = 9,
     /// The ring's answer: a = slot, b = backend index.
     RingSlot = 10,
-    /// The endpoint: a = address (network byte order), b = port (network byte order), c = `BACKEND_*` flags.
+    /// The endpoint: a = port (network byte order), b = `BACKEND_*` flags, to = address.
     Backend = 11,
-    /// A FIB look-up: a = `bpf_fib_lookup` return value, b = out interface, c = source address (network byte order).
+    /// A FIB look-up: a = `bpf_fib_lookup` return value, b = out interface, c = MTU of the route, from = source address.
     Fib = 12,
     /// A source port was chosen: a = port (host byte order), b = attempts before it, c = 1 where the client's own.
     SourcePort = 13,
-    /// The packet would be rewritten: a = new source address, b = new destination address (network byte order),
-    /// c = new ports (source in the upper half, host byte order).
+    /// The packet is rewritten: a = new ports (source in the upper half, host byte order), from and to = new source and
+    /// destination addresses.
     Rewrite = 14,
     /// Untouched, for tcx to finish.
     LeftToStack = 15,

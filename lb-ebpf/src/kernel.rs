@@ -1,10 +1,13 @@
 //! The maps and helpers that XDP and tcx share, as the pipeline's [`Hook`].
 
+use core::marker::PhantomData;
+
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup},
     helpers::{bpf_ktime_get_coarse_ns, generated::bpf_fib_lookup as fib_lookup},
 };
 use lb_common::{
+    address::IpAddress,
     backend::Backend,
     filter::Bit,
     flow::{Flow, FlowKey, RestoreRecord},
@@ -18,9 +21,8 @@ use lb_common::{
     trace::{Step, TraceStep},
 };
 
-use crate::maps;
+use crate::{family::Family, maps};
 
-const AF_INET: u8 = 2;
 /// `BPF_FIB_LOOKUP_SRC` (kernel 6.7): report the route's preferred source.
 const BPF_FIB_LOOKUP_SRC: u32 = 1 << 4;
 const EEXIST: i32 = -17;
@@ -35,7 +37,7 @@ pub(crate) trait Buffer {
     fn ifindex(&self) -> u32;
     /// The program's context, for helpers.
     fn context(&self) -> *mut core::ffi::c_void;
-    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool;
+    fn rewrite<A: IpAddress>(&mut self, packet: &Packet<A>, flow: &Flow<A>, hop: bool) -> bool;
     fn set_macs(&mut self, macs: &[u32; 3]) -> bool;
     fn grow(&mut self, bytes: u32) -> bool;
     fn cut(&mut self, length: u32) -> bool;
@@ -43,7 +45,17 @@ pub(crate) trait Buffer {
 }
 
 /// A buffer with the maps beside it.
-pub(crate) struct Kernel<B>(pub(crate) B);
+pub(crate) struct Kernel<B, A> {
+    pub(crate) buffer: B,
+    family: PhantomData<A>,
+}
+
+impl<B, A> Kernel<B, A> {
+    #[inline(always)]
+    pub(crate) fn new(buffer: B) -> Self {
+        Self { buffer, family: PhantomData }
+    }
+}
 
 #[inline(always)]
 fn tracing() -> bool {
@@ -69,29 +81,30 @@ fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
     }
 }
 
-impl<B: Buffer> Hook for Kernel<B> {
+impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     const STAGE: Stage = B::STAGE;
     const L3: usize = B::L3;
-    type Half = *mut Flow;
+    type Address = A;
+    type Half = *mut Flow<A>;
 
     #[inline(always)]
     fn bytes(&self, offset: usize, length: usize) -> Option<Bytes> {
-        self.0.bytes(offset, length)
+        self.buffer.bytes(offset, length)
     }
 
     #[inline(always)]
     fn linear_len(&self) -> usize {
-        self.0.linear_len()
+        self.buffer.linear_len()
     }
 
     #[inline(always)]
     fn len(&self) -> usize {
-        self.0.len()
+        self.buffer.len()
     }
 
     #[inline(always)]
     fn ifindex(&self) -> u32 {
-        self.0.ifindex()
+        self.buffer.ifindex()
     }
 
     #[inline(always)]
@@ -118,19 +131,19 @@ impl<B: Buffer> Hook for Kernel<B> {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<*mut Flow> {
-        maps::FLOWS.get_ptr_mut(key)
+    fn flow(&self, key: &FlowKey<A>) -> Option<*mut Flow<A>> {
+        A::flows().get_ptr_mut(key)
     }
 
     #[inline(always)]
-    fn read(&self, half: *mut Flow) -> Flow {
+    fn read(&self, half: *mut Flow<A>) -> Flow<A> {
         // SAFETY: the table returned the pointer. An LRU may give the element to another key meanwhile; the pipeline
         // copies it out at once and inserts nothing before.
         unsafe { *half }
     }
 
     #[inline(always)]
-    fn write(&self, half: *mut Flow, flow: &Flow) {
+    fn write(&self, half: *mut Flow<A>, flow: &Flow<A>) {
         if !tracing() {
             // SAFETY: as for `read`.
             unsafe { *half = *flow };
@@ -138,39 +151,39 @@ impl<B: Buffer> Hook for Kernel<B> {
     }
 
     #[inline(always)]
-    fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+    fn insert_new(&self, key: &FlowKey<A>, flow: &Flow<A>) -> Result<(), InsertError> {
         if tracing() {
-            return if maps::FLOWS.get_ptr(key).is_some() { Err(InsertError::Exists) } else { Ok(()) };
+            return if A::flows().get_ptr(key).is_some() { Err(InsertError::Exists) } else { Ok(()) };
         }
-        inserted(maps::FLOWS.insert(key, flow, BPF_NOEXIST.into()))
+        inserted(A::flows().insert(key, flow, BPF_NOEXIST.into()))
     }
 
     #[inline(always)]
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+    fn insert(&self, key: &FlowKey<A>, flow: &Flow<A>) -> Result<(), InsertError> {
         if tracing() {
             return Ok(());
         }
-        inserted(maps::FLOWS.insert(key, flow, BPF_ANY.into()))
+        inserted(A::flows().insert(key, flow, BPF_ANY.into()))
     }
 
     #[inline(always)]
-    fn remove(&self, key: &FlowKey) -> bool {
-        !tracing() && maps::FLOWS.remove(key).is_ok()
+    fn remove(&self, key: &FlowKey<A>) -> bool {
+        !tracing() && A::flows().remove(key).is_ok()
     }
 
     #[inline(always)]
-    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow> {
-        let bucket = maps::RESTORE.get_ptr(hash as u32 & maps::RESTORE_MASK.load())?;
+    fn find_record(&self, hash: u64, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
+        let bucket = A::restore().get_ptr(hash as u32 & A::restore_mask())?;
         // SAFETY: the map returned the pointer. Another CPU may be writing: a record carries a check for that.
         unsafe { (*bucket).find(key, now) }
     }
 
     #[inline(always)]
-    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick) {
+    fn keep_record(&self, hash: u64, record: RestoreRecord<A>, now: Tick) {
         if tracing() {
             return;
         }
-        if let Some(bucket) = maps::RESTORE.get_ptr_mut(hash as u32 & maps::RESTORE_MASK.load()) {
+        if let Some(bucket) = A::restore().get_ptr_mut(hash as u32 & A::restore_mask()) {
             // SAFETY: as for `find_record`.
             unsafe { (*bucket).keep(record, now) };
         }
@@ -201,20 +214,18 @@ impl<B: Buffer> Hook for Kernel<B> {
     }
 
     #[inline(always)]
-    fn route(&self, src_be: u32, dst_be: u32, packet: &Packet) -> Route {
+    fn route(&self, src_be: A, dst_be: A, packet: &Packet<A>) -> Route<A> {
         // SAFETY: an all-zero `bpf_fib_lookup` is valid: integers and unions of integers.
         let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-        query.family = AF_INET;
+        A::ask(&mut query, src_be, dst_be);
         query.l4_protocol = packet.protocol;
-        query.ifindex = self.0.ifindex();
-        query.__bindgen_anon_3.ipv4_src = src_be;
-        query.__bindgen_anon_4.ipv4_dst = dst_be;
-        let wants_source = src_be == 0 && maps::FIB_SRC.load() != 0;
+        query.ifindex = self.buffer.ifindex();
+        let wants_source = src_be.is_none() && maps::FIB_SRC.load() != 0;
         let flags = if wants_source { BPF_FIB_LOOKUP_SRC } else { 0 };
         // `tot_len` stays 0: the packet may be a GSO aggregate that leaves in smaller pieces.
         // SAFETY: context and query are valid, the size is the query's.
         let code = unsafe {
-            fib_lookup(self.0.context(), &raw mut query, size_of::<bpf_fib_lookup>() as i32, flags)
+            fib_lookup(self.buffer.context(), &raw mut query, size_of::<bpf_fib_lookup>() as i32, flags)
         };
         let (d, s) = (query.dmac, query.smac);
         let macs = [
@@ -222,8 +233,7 @@ impl<B: Buffer> Hook for Kernel<B> {
             u32::from_ne_bytes([d[4], d[5], s[0], s[1]]),
             u32::from_ne_bytes([s[2], s[3], s[4], s[5]]),
         ];
-        // SAFETY: both views of the union are integers.
-        let source_be = if wants_source { unsafe { query.__bindgen_anon_3.ipv4_src } } else { 0 };
+        let source_be = if wants_source { A::source(&query) } else { A::NONE };
         Route { code: i64::from(code), ifindex: query.ifindex, macs, source_be }
     }
 
@@ -272,7 +282,7 @@ impl<B: Buffer> Hook for Kernel<B> {
     }
 
     #[inline(always)]
-    fn step(&self, step: Step, a: u32, b: u32, c: u32) {
+    fn step_between(&self, step: Step, [a, b, c]: [u32; 3], from: A, to: A) {
         if !tracing() {
             return;
         }
@@ -285,31 +295,36 @@ impl<B: Buffer> Hook for Kernel<B> {
             (*head).a += 1;
             (*head).a
         };
-        let _ = maps::TRACE.set(number, TraceStep { kind: step as u32, a, b, c }, 0);
+        if let Some(element) = maps::TRACE.get_ptr_mut(number) {
+            // SAFETY: as above.
+            unsafe {
+                *element = TraceStep { kind: step as u32, a, b, c, from: from.address(), to: to.address() }
+            };
+        }
     }
 
     #[inline(always)]
-    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
-        self.0.rewrite(packet, flow, hop)
+    fn rewrite(&mut self, packet: &Packet<A>, flow: &Flow<A>, hop: bool) -> bool {
+        self.buffer.rewrite(packet, flow, hop)
     }
 
     #[inline(always)]
     fn set_macs(&mut self, macs: &[u32; 3]) -> bool {
-        self.0.set_macs(macs)
+        self.buffer.set_macs(macs)
     }
 
     #[inline(always)]
     fn grow(&mut self, bytes: u32) -> bool {
-        self.0.grow(bytes)
+        self.buffer.grow(bytes)
     }
 
     #[inline(always)]
     fn cut(&mut self, length: u32) -> bool {
-        self.0.cut(length)
+        self.buffer.cut(length)
     }
 
     #[inline(always)]
     fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool {
-        self.0.store(offset, words)
+        self.buffer.store(offset, words)
     }
 }

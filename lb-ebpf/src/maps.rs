@@ -2,15 +2,19 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
 use lb_common::{
     abi::capacity,
+    address::{Address, V4, V6},
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     drop_reason::DropReason,
     filter,
     flow::{Flow, FlowKey, RestoreBucket},
+    fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::Bucket,
     name::Name,
@@ -37,10 +41,33 @@ pub(crate) static RINGS: Array<RingChunk> = Array::with_max_entries(capacity::RI
 pub(crate) static BACKENDS: Array<Backend> = Array::with_max_entries(capacity::BACKENDS, 0);
 
 #[map(name = "flows")]
-pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(capacity::FLOWS, 0);
+pub(crate) static FLOWS: LruHashMap<FlowKey<V4>, Flow<V4>> = LruHashMap::with_max_entries(capacity::FLOWS, 0);
+
+#[map(name = "flows6")]
+pub(crate) static FLOWS6: LruHashMap<FlowKey<V6>, Flow<V6>> =
+    LruHashMap::with_max_entries(capacity::FLOWS6, 0);
 
 #[map(name = "restore")]
 pub(crate) static RESTORE: Array<RestoreBucket> = Array::with_max_entries(capacity::RESTORE, 0);
+
+#[map(name = "restore6")]
+pub(crate) static RESTORE6: Array<RestoreBucket<V6>> = Array::with_max_entries(capacity::RESTORE6, 0);
+
+#[map(name = "fragments")]
+pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
+    LruHashMap::with_max_entries(capacity::FRAGMENTS, 0);
+
+#[map(name = "affinity")]
+pub(crate) static AFFINITY: LruHashMap<AffinityKey, Affinity> =
+    LruHashMap::with_max_entries(capacity::AFFINITY, 0);
+
+/// The service id comes first in the key; aya's own key type carries the length of the prefix.
+#[map(name = "source_ranges")]
+pub(crate) static SOURCE_RANGES: LpmTrie<[u32; 5], u32> =
+    LpmTrie::with_max_entries(capacity::SOURCE_RANGES, BPF_F_NO_PREALLOC);
+
+#[map(name = "peers")]
+pub(crate) static PEERS: HashMap<Address, u32> = HashMap::with_max_entries(capacity::PEERS, 0);
 
 #[map(name = "filter")]
 pub(crate) static FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, 0);
@@ -81,3 +108,6 @@ pub(crate) static SNAT_PORT_MAX: Global<u16> = Global::new(snat::PORT_MAX);
 
 #[unsafe(no_mangle)]
 pub(crate) static RESTORE_MASK: Global<u32> = Global::new(capacity::RESTORE - 1);
+
+#[unsafe(no_mangle)]
+pub(crate) static RESTORE6_MASK: Global<u32> = Global::new(capacity::RESTORE6 - 1);

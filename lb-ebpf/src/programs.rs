@@ -7,6 +7,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use lb_common::{
+    address::V4,
     packet::ETHERNET_LEN,
     pipeline::{Action, run},
 };
@@ -19,7 +20,7 @@ const PACKET_OTHERHOST: u32 = 3;
 #[xdp(frags)]
 fn sluice_xdp(context: XdpContext) -> u32 {
     let ingress = context.ingress_ifindex() as u32;
-    let verdict = run(&mut Kernel(Frame { context }));
+    let verdict = run(&mut Kernel::<_, V4>::new(Frame { context }));
     match verdict.action() {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop | Action::Reject => xdp_action::XDP_DROP,
@@ -58,8 +59,8 @@ fn tcx<const EGRESS: bool, const L3: usize>(context: TcContext) -> i32 {
     if !EGRESS && packet_type == PACKET_OTHERHOST {
         return TC_ACT_UNSPEC;
     }
-    let mut hook = Kernel(Skb::<EGRESS, L3> { context });
-    hook.0.pull_headers();
+    let mut hook = Kernel::<_, V4>::new(Skb::<EGRESS, L3> { context });
+    hook.buffer.pull_headers();
     let verdict = run(&mut hook);
     match verdict.action() {
         Action::Pass => TC_ACT_UNSPEC,

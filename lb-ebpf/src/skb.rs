@@ -10,6 +10,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use lb_common::{
+    address::IpAddress,
     checksum,
     flow::Flow,
     packet::{ETHERNET_LEN, Packet},
@@ -85,7 +86,7 @@ impl<const EGRESS: bool, const L3_OFFSET: usize> Buffer for Skb<EGRESS, L3_OFFSE
     }
 
     #[inline(always)]
-    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
+    fn rewrite<A: IpAddress>(&mut self, packet: &Packet<A>, flow: &Flow<A>, hop: bool) -> bool {
         let skb = self.context.skb.skb;
         let l3_delta =
             if hop { checksum::combine(flow.l3_delta, checksum::TTL_DELTA) } else { flow.l3_delta };
@@ -103,7 +104,7 @@ impl<const EGRESS: bool, const L3_OFFSET: usize> Buffer for Skb<EGRESS, L3_OFFSE
         };
         summed
             && (!hop || self.store_at(L3_OFFSET + 8, &(packet.ttl - 1)))
-            && self.store_at(L3_OFFSET + 12, &[flow.src_be, flow.dst_be])
+            && self.store_at(L3_OFFSET + 12, &[flow.src_be.words()[3], flow.dst_be.words()[3]])
             && self.store_at(packet.l4, &[flow.src_port_be, flow.dst_port_be])
     }
 

@@ -5,6 +5,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
+    address::IpAddress,
     checksum,
     flow::Flow,
     packet::{ETHERNET_LEN, IPV4_LEN, Packet, TCP_LEN, UDP_LEN},
@@ -59,7 +60,7 @@ impl Buffer for Frame {
     }
 
     #[inline(always)]
-    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
+    fn rewrite<A: IpAddress>(&mut self, packet: &Packet<A>, flow: &Flow<A>, hop: bool) -> bool {
         let Some(ip) = self.at(ETHERNET_LEN, IPV4_LEN) else {
             return false;
         };
@@ -72,8 +73,8 @@ impl Buffer for Frame {
             if hop {
                 *ip.add(8) = packet.ttl - 1;
             }
-            *ip.add(12).cast::<u32>() = flow.src_be;
-            *ip.add(16).cast::<u32>() = flow.dst_be;
+            *ip.add(12).cast::<u32>() = flow.src_be.words()[3];
+            *ip.add(16).cast::<u32>() = flow.dst_be.words()[3];
         }
         let l4_delta = u32::from(flow.l4_delta);
         let l4 = if packet.protocol == TCP {

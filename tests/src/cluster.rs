@@ -1,6 +1,6 @@
 //! A network, a folder of manifests and an agent on each node: what most tests start from.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use anyhow::Result;
 use lb_common::service::ServiceKey;
@@ -109,7 +109,7 @@ impl Cluster {
     /// Where they do not in time.
     pub fn apply(&self, service: &Service) -> Result<()> {
         self.manifests.apply(service)?;
-        self.wait_for(service, |node| Some(service.wanted(node)))
+        self.wait_for(service, |node| Some(service.wanted(node).into_iter().map(IpAddr::V4).collect()))
     }
 
     /// Removes a Service and waits until no running agent's maps have it any more.
@@ -121,11 +121,7 @@ impl Cluster {
         self.wait_for(service, |_| None)
     }
 
-    fn wait_for(
-        &self,
-        service: &Service,
-        wanted: impl Fn(&Node) -> Option<BTreeSet<Ipv4Addr>>,
-    ) -> Result<()> {
+    fn wait_for(&self, service: &Service, wanted: impl Fn(&Node) -> Option<BTreeSet<IpAddr>>) -> Result<()> {
         let running = self.agents.iter().zip(&self.topology.nodes).filter(|(agent, _)| agent.pid().is_some());
         for (agent, node) in running {
             let (maps, targets, wanted) = (agent.maps()?, service.targets(node), wanted(node));
@@ -137,13 +133,10 @@ impl Cluster {
 }
 
 /// Addresses of the endpoints behind a frontend; `None` where there is no such frontend.
-fn endpoints(maps: &Pinned, target: Target) -> Option<BTreeSet<Ipv4Addr>> {
-    let address_be = u32::from_ne_bytes(target.address.ip().octets());
-    let key = ServiceKey::new(address_be, target.address.port().to_be(), target.protocol.number());
+fn endpoints(maps: &Pinned, target: Target) -> Option<BTreeSet<IpAddr>> {
+    let address = IpAddr::V4(*target.address.ip());
+    let key = ServiceKey::new(address.into(), target.address.port().to_be(), target.protocol.number());
     let service = *maps.services().ok()?.get(&key)?;
     let indices: BTreeSet<u32> = maps.ring(&service).ok()?.into_iter().collect();
-    indices
-        .into_iter()
-        .map(|index| Some(Ipv4Addr::from(maps.backend(index).ok()?.address_be.to_ne_bytes())))
-        .collect()
+    indices.into_iter().map(|index| Some(maps.backend(index).ok()?.address.into())).collect()
 }

@@ -7,7 +7,7 @@
 
 use std::{
     io::Write,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     process::{Command, Stdio},
 };
 
@@ -137,11 +137,12 @@ pub fn be(address: Ipv4Addr) -> u32 {
 
 /// A frontend's key.
 pub fn frontend(address: Ipv4Addr, port: u16, protocol: u8) -> ServiceKey {
-    ServiceKey::new(be(address), port.to_be(), protocol)
+    ServiceKey::new(IpAddr::V4(address).into(), port.to_be(), protocol)
 }
 
 /// An endpoint of generation 1; on this node where the address is the local pod's.
 pub fn endpoint(address: Ipv4Addr, port: u16, protocol: u8) -> Backend {
     let flags = if address == LOCAL_POD { BACKEND_LOCAL } else { 0 };
-    Backend { address_be: be(address), port_be: port.to_be(), protocol, flags, generation: 1, _pad: 0 }
+    let address = IpAddr::V4(address).into();
+    Backend { address, port_be: port.to_be(), protocol, flags, generation: 1, ..Backend::default() }
 }

@@ -59,12 +59,15 @@ impl Programs {
         loader
             .map_max_entries(map::FLOWS, sizes.flows)
             .map_max_entries(map::RESTORE, sizes.restore)
+            .map_max_entries(map::FLOWS6, sizes.flows)
+            .map_max_entries(map::RESTORE6, sizes.restore)
             .map_max_entries(map::SERVICES, sizes.services)
             .map_max_entries(map::SERVICE_STATS, sizes.services)
             .map_max_entries(map::NAMES, sizes.services)
             .map_max_entries(map::BACKENDS, sizes.backends)
             .map_max_entries(map::RINGS, sizes.chunks)
             .override_global(global::RESTORE_MASK, &mask, true)
+            .override_global(global::RESTORE6_MASK, &mask, true)
             .override_global(global::FIB_SRC, &1u8, true);
         let mut ebpf = loader.load(&object()?).context("loading the BPF object")?;
         for name in [program::XDP, program::PASS] {
@@ -172,7 +175,7 @@ impl Programs {
             rings.set(first + chunk, RingChunk { slots }, 0)?;
         }
         self.set_filter(Bit::frontend_port(key.port_be))?;
-        let service = Service { id, ring: first, ring_size: size, flags };
+        let service = Service { id, ring: first, ring_size: size, flags, ..Service::default() };
         Ok(self.hash(map::SERVICES)?.insert(key, service, 0)?)
     }
 
@@ -182,7 +185,7 @@ impl Programs {
     /// What the maps answer.
     pub fn set_empty_service(&mut self, key: ServiceKey, id: u32, flags: u32) -> Result<()> {
         let catch_all = flags & SERVICE_CATCH_ALL != 0;
-        self.set_filter(if catch_all { Bit::vip(key.address_be) } else { Bit::frontend_port(key.port_be) })?;
+        self.set_filter(if catch_all { Bit::vip_of(key.address) } else { Bit::frontend_port(key.port_be) })?;
         Ok(self.hash(map::SERVICES)?.insert(key, Service { id, flags, ..Service::default() }, 0)?)
     }
 

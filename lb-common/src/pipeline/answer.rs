@@ -3,6 +3,7 @@
 
 use super::{Hook, Verdict};
 use crate::{
+    address::IpAddress,
     checksum,
     drop_reason::DropReason,
     packet::{ETHERNET_LEN, IPV4_LEN, Packet, TCP_LEN},
@@ -34,7 +35,7 @@ const TTL: u8 = 64;
 /// Turns the packet, refused for the [`DropReason`] numbered `reason`, into its answer, within the rate limit; drops it
 /// where there is none to give.
 #[inline(always)]
-pub(super) fn answer<H: Hook>(hook: &mut H, packet: &Packet, reason: u32) -> Verdict {
+pub(super) fn answer<H: Hook>(hook: &mut H, packet: &Packet<H::Address>, reason: u32) -> Verdict {
     hook.count_drop(reason);
     hook.step(Step::Drop, reason, 0, 0);
     if packet.tcp_flags & flag::RST != 0 {
@@ -100,7 +101,7 @@ fn sum<const N: usize>(words: &[u16; N]) -> u16 {
 
 /// Overwrites the packet with a reset of its connection.
 #[inline(always)]
-fn write_reset<H: Hook>(hook: &mut H, packet: &Packet) -> Option<()> {
+fn write_reset<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> Option<()> {
     let tcp = hook.bytes(packet.l4, TCP_LEN)?;
     let (sequence, acknowledged, data_offset) = (u32::from_be(tcp.u32(4)), tcp.u32(8), tcp.u8(12) >> 4);
     let (sequence_be, acknowledgment_be, flags) = if packet.tcp_flags & flag::ACK != 0 {
@@ -113,7 +114,7 @@ fn write_reset<H: Hook>(hook: &mut H, packet: &Packet) -> Option<()> {
         (0, sequence.wrapping_add(payload + syn + fin).to_be(), flag::RST | flag::ACK)
     };
     let back = packet.key.reversed();
-    let ip = ip_header((IPV4_LEN + TCP_LEN) as u16, TCP, back.src_be, back.dst_be);
+    let ip = ip_header((IPV4_LEN + TCP_LEN) as u16, TCP, back.src_be.words()[3], back.dst_be.words()[3]);
     let words = |value: u32| {
         let bytes = value.to_ne_bytes();
         [u16::from_ne_bytes([bytes[0], bytes[1]]), u16::from_ne_bytes([bytes[2], bytes[3]])]
@@ -139,7 +140,7 @@ fn write_reset<H: Hook>(hook: &mut H, packet: &Packet) -> Option<()> {
 
 /// Puts IP and ICMP headers before the packet and cuts it to what the error quotes.
 #[inline(always)]
-fn write_icmp<H: Hook>(hook: &mut H, packet: &Packet, error: IcmpError) -> Option<()> {
+fn write_icmp<H: Hook>(hook: &mut H, packet: &Packet<H::Address>, error: IcmpError) -> Option<()> {
     const ADDED: usize = IPV4_LEN + ICMP_LEN;
     let quoted_len = packet.l4 - H::L3 + QUOTED_PAYLOAD;
     let mut quoted = 0u64;
@@ -155,7 +156,12 @@ fn write_icmp<H: Hook>(hook: &mut H, packet: &Packet, error: IcmpError) -> Optio
     }
     let icmp = icmp_header(error, checksum::fold(quoted));
     let total_len = ADDED + quoted_len;
-    let ip = ip_header(total_len as u16, PROTOCOL_ICMP, packet.key.dst_be, packet.key.src_be);
+    let ip = ip_header(
+        total_len as u16,
+        PROTOCOL_ICMP,
+        packet.key.dst_be.words()[3],
+        packet.key.src_be.words()[3],
+    );
     (hook.grow(ADDED as u32)
         && hook.store(H::L3, &ip)
         && hook.store(H::L3 + IPV4_LEN, &icmp)

@@ -2,6 +2,7 @@
 
 use super::{FIB_NO_NEIGHBOUR, FIB_SUCCESS, Hook, Stage, Verdict, drop};
 use crate::{
+    address::IpAddress,
     drop_reason::DropReason,
     flow::{FLOW_LOCAL, FLOW_REVERSE, FLOW_VIA_STACK, Flow, REFRESH, RestoreRecord},
     hash,
@@ -14,9 +15,9 @@ use crate::{
 };
 
 /// What [`tend`] found.
-pub(super) enum Tended {
+pub(super) enum Tended<A> {
     /// The packet goes on.
-    Goes(Flow),
+    Goes(Flow<A>),
     /// The flow is over: as if there were none.
     Over,
     /// The packet is finished.
@@ -25,14 +26,19 @@ pub(super) enum Tended {
 
 /// True where this hook handles packets of the half: replies of local endpoints at egress, all others at ingress.
 #[inline(always)]
-pub(super) fn belongs_here<H: Hook>(flow: &Flow) -> bool {
+pub(super) fn belongs_here<H: Hook>(flow: &Flow<H::Address>) -> bool {
     const LOCAL_REPLY: u8 = FLOW_REVERSE | FLOW_LOCAL;
     (H::STAGE == Stage::TcxEgress) == (flow.flags & LOCAL_REPLY == LOCAL_REPLY)
 }
 
 /// True where the packet changes nothing and nothing is due: what nearly every packet meets.
 #[inline(always)]
-pub(super) fn is_steady<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, now: Tick) -> bool {
+pub(super) fn is_steady<H: Hook>(
+    hook: &H,
+    packet: &Packet<H::Address>,
+    flow: &Flow<H::Address>,
+    now: Tick,
+) -> bool {
     gained(packet, flow) == 0
         && packet.tcp_flags & flag::SYN == 0
         && flow.epoch == hook.epoch()
@@ -41,7 +47,7 @@ pub(super) fn is_steady<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, now: Ti
 
 /// State bits that the packet adds.
 #[inline(always)]
-const fn gained(packet: &Packet, flow: &Flow) -> tcp::State {
+const fn gained<A: IpAddress>(packet: &Packet<A>, flow: &Flow<A>) -> tcp::State {
     tcp::gained(packet.tcp_flags, flow.flags & FLOW_REVERSE == 0) & !flow.state
 }
 
@@ -49,11 +55,11 @@ const fn gained(packet: &Packet, flow: &Flow) -> tcp::State {
 #[inline(always)]
 pub(super) fn tend<H: Hook>(
     hook: &mut H,
-    packet: &Packet,
+    packet: &Packet<H::Address>,
     half: H::Half,
-    mut flow: Flow,
+    mut flow: Flow<H::Address>,
     now: Tick,
-) -> Tended {
+) -> Tended<H::Address> {
     let reverse = flow.flags & FLOW_REVERSE != 0;
     let reopened = tcp::is_closed(flow.state) && packet.tcp_flags & flag::SYN != 0;
     if flow.is_over(packet.protocol, now) || reopened {
@@ -102,7 +108,13 @@ pub(super) fn tend<H: Hook>(
 
 /// Writes the restore records of both halves.
 #[inline(always)]
-fn keep_records<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, other: &Flow, now: Tick) {
+fn keep_records<H: Hook>(
+    hook: &H,
+    packet: &Packet<H::Address>,
+    flow: &Flow<H::Address>,
+    other: &Flow<H::Address>,
+    now: Tick,
+) {
     let other_key = flow.other_key(&packet.key);
     hook.keep_record(hash::flow(&packet.key), RestoreRecord::of(&packet.key, flow, now), now);
     hook.keep_record(hash::flow(&other_key), RestoreRecord::of(&other_key, other, now), now);
@@ -110,9 +122,13 @@ fn keep_records<H: Hook>(hook: &H, packet: &Packet, flow: &Flow, other: &Flow, n
 
 /// Looks the next hop up; a verdict where there is none.
 #[inline(always)]
-fn resolve<H: Hook>(hook: &mut H, packet: &Packet, flow: &mut Flow) -> Option<Verdict> {
+fn resolve<H: Hook>(
+    hook: &mut H,
+    packet: &Packet<H::Address>,
+    flow: &mut Flow<H::Address>,
+) -> Option<Verdict> {
     let route = hook.route(flow.src_be, flow.dst_be, packet);
-    hook.step(Step::Fib, route.code as u32, route.ifindex, route.source_be);
+    hook.step_between(Step::Fib, [route.code as u32, route.ifindex, 0], route.source_be, H::Address::NONE);
     if H::STAGE == Stage::Xdp {
         let direct = route.code == FIB_SUCCESS && sends_from_xdp(hook, route.ifindex);
         flow.flags = if direct { flow.flags & !FLOW_VIA_STACK } else { flow.flags | FLOW_VIA_STACK };
@@ -137,7 +153,7 @@ pub(super) fn sends_from_xdp<H: Hook>(hook: &H, ifindex: u32) -> bool {
 
 /// Translates a packet and sends it on its way.
 #[inline(always)]
-pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet, flow: &Flow) -> Verdict {
+pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet<H::Address>, flow: &Flow<H::Address>) -> Verdict {
     let local = flow.flags & FLOW_LOCAL != 0;
     if !local {
         if H::STAGE == Stage::Xdp && flow.flags & FLOW_VIA_STACK != 0 {
@@ -152,7 +168,7 @@ pub(super) fn send<H: Hook>(hook: &mut H, packet: &Packet, flow: &Flow) -> Verdi
     let bytes = H::L3 as u64 + u64::from(packet.total_len);
     hook.count_packet(flow.service, flow.flags & FLOW_REVERSE != 0, bytes);
     let ports = u32::from(u16::from_be(flow.src_port_be)) << 16 | u32::from(u16::from_be(flow.dst_port_be));
-    hook.step(Step::Rewrite, flow.src_be, flow.dst_be, ports);
+    hook.step_between(Step::Rewrite, [ports, 0, 0], flow.src_be, flow.dst_be);
     if !hook.rewrite(packet, flow, !local) {
         return drop(hook, DropReason::Truncated);
     }

@@ -20,6 +20,7 @@ pub use bytes::Bytes;
 use follow::Tended;
 
 use crate::{
+    address::IpAddress,
     backend::Backend,
     drop_reason::DropReason,
     filter::Bit,
@@ -113,7 +114,7 @@ impl Verdict {
 
 /// A route as `bpf_fib_lookup` reports it.
 #[derive(Clone, Copy, Debug)]
-pub struct Route {
+pub struct Route<A> {
     /// `BPF_FIB_LKUP_RET_*`, or negative.
     pub code: i64,
     /// Interface to send through.
@@ -121,7 +122,7 @@ pub struct Route {
     /// Destination and source MAC, as they stand at the head of a frame.
     pub macs: [u32; 3],
     /// Preferred source of the route, network byte order; 0 where the kernel does not say.
-    pub source_be: u32,
+    pub source_be: A,
 }
 
 /// `BPF_FIB_LKUP_RET_SUCCESS`.
@@ -131,7 +132,7 @@ pub const FIB_NO_NEIGHBOUR: i64 = 7;
 /// `BPF_FIB_LKUP_RET_FRAG_NEEDED`: the route is known, this packet is longer than its MTU.
 pub const FIB_FRAG_NEEDED: i64 = 8;
 
-impl Route {
+impl<A> Route<A> {
     /// True where the interface to send through is known.
     #[inline(always)]
     const fn is_known(&self) -> bool {
@@ -155,6 +156,8 @@ pub trait Hook {
     const STAGE: Stage;
     /// Offset of the IPv4 header: 14, or 0 on devices without a link-layer header.
     const L3: usize;
+    /// Addresses of the packets that this hook sees.
+    type Address: IpAddress;
     /// Reference to a flow half in the table.
     type Half: Copy;
 
@@ -176,27 +179,28 @@ pub trait Hook {
     /// A bit of the filter.
     fn filter(&self, bit: Bit) -> bool;
     /// Finds a half.
-    fn flow(&self, key: &FlowKey) -> Option<Self::Half>;
+    fn flow(&self, key: &FlowKey<Self::Address>) -> Option<Self::Half>;
     /// Copies a half out of the table.
-    fn read(&self, half: Self::Half) -> Flow;
+    fn read(&self, half: Self::Half) -> Flow<Self::Address>;
     /// Writes back what may change in a half: hop, epoch, last use, state, flags.
-    fn write(&self, half: Self::Half, flow: &Flow);
+    fn write(&self, half: Self::Half, flow: &Flow<Self::Address>);
     /// Adds a half, only where the key is free.
     ///
     /// # Errors
     /// Why not.
-    fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    fn insert_new(&self, key: &FlowKey<Self::Address>, flow: &Flow<Self::Address>)
+    -> Result<(), InsertError>;
     /// Adds or replaces a half.
     ///
     /// # Errors
     /// Why not.
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    fn insert(&self, key: &FlowKey<Self::Address>, flow: &Flow<Self::Address>) -> Result<(), InsertError>;
     /// Removes a half; false where there was none.
-    fn remove(&self, key: &FlowKey) -> bool;
+    fn remove(&self, key: &FlowKey<Self::Address>) -> bool;
     /// Finds what `restore` knows of a half, see [`RestoreBucket::find`](crate::flow::RestoreBucket::find).
-    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow>;
+    fn find_record(&self, hash: u64, key: &FlowKey<Self::Address>, now: Tick) -> Option<Flow<Self::Address>>;
     /// Keeps a record, see [`RestoreBucket::keep`](crate::flow::RestoreBucket::keep).
-    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick);
+    fn keep_record(&self, hash: u64, record: RestoreRecord<Self::Address>, now: Tick);
 
     /// Finds a frontend.
     fn service(&self, key: &ServiceKey) -> Option<Service>;
@@ -208,7 +212,12 @@ pub trait Hook {
     fn interface(&self, ifindex: u32) -> Option<Interface>;
     /// Looks a route up, from the interface that the packet came in by. Addresses in network byte order; source 0 asks
     /// for the route's preferred source.
-    fn route(&self, src_be: u32, dst_be: u32, packet: &Packet) -> Route;
+    fn route(
+        &self,
+        src_be: Self::Address,
+        dst_be: Self::Address,
+        packet: &Packet<Self::Address>,
+    ) -> Route<Self::Address>;
 
     /// Takes a token of the answers' rate limit.
     fn take_answer_token(&self, now: Tick) -> bool;
@@ -221,10 +230,14 @@ pub trait Hook {
     /// Counts an event.
     fn count(&self, stat: Stat);
     /// Notes a step of the trace; nothing outside a tracing build.
-    fn step(&self, step: Step, a: u32, b: u32, c: u32);
+    fn step(&self, step: Step, a: u32, b: u32, c: u32) {
+        self.step_between(step, [a, b, c], Self::Address::NONE, Self::Address::NONE);
+    }
+    /// As [`step`](Self::step), with addresses.
+    fn step_between(&self, step: Step, values: [u32; 3], from: Self::Address, to: Self::Address);
 
     /// Rewrites addresses, ports and checksums; `hop` takes one off the TTL. False where the packet is too short.
-    fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool;
+    fn rewrite(&mut self, packet: &Packet<Self::Address>, flow: &Flow<Self::Address>, hop: bool) -> bool;
     /// Writes the link-layer addresses of the next hop, where the hook does that itself.
     fn set_macs(&mut self, macs: &[u32; 3]) -> bool;
     /// Makes the packet `bytes` longer between link-layer and IP header, keeping the link-layer header.
@@ -250,7 +263,7 @@ pub fn run<H: Hook>(hook: &mut H) -> Verdict {
 }
 
 #[inline(always)]
-fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
+fn decide<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> Verdict {
     if !may_be_ours(hook, packet) {
         hook.step(Step::Filtered, 0, 0, 0);
         return Verdict::PASS;
@@ -292,7 +305,7 @@ fn decide<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
 
 /// False where the filter rules a packet out.
 #[inline(always)]
-fn may_be_ours<H: Hook>(hook: &H, packet: &Packet) -> bool {
+fn may_be_ours<H: Hook>(hook: &H, packet: &Packet<H::Address>) -> bool {
     if H::STAGE == Stage::TcxEgress {
         return hook.filter(Bit::endpoint_port(packet.key.src_port_be));
     }
@@ -303,7 +316,7 @@ fn may_be_ours<H: Hook>(hook: &H, packet: &Packet) -> bool {
 
 /// True where the destination port is one that replies to SNAT come back to.
 #[inline(always)]
-fn is_snat_port<H: Hook>(hook: &H, packet: &Packet) -> bool {
+fn is_snat_port<H: Hook>(hook: &H, packet: &Packet<H::Address>) -> bool {
     let (min, max) = hook.snat_ports();
     let port = u16::from_be(packet.key.dst_port_be);
     port >= min && port <= max
@@ -311,17 +324,22 @@ fn is_snat_port<H: Hook>(hook: &H, packet: &Packet) -> bool {
 
 /// The service that the packet is addressed to. At egress nothing is.
 #[inline(always)]
-fn frontend<H: Hook>(hook: &H, packet: &Packet) -> Option<Service> {
+fn frontend<H: Hook>(hook: &H, packet: &Packet<H::Address>) -> Option<Service> {
     if H::STAGE == Stage::TcxEgress {
         return None;
     }
-    hook.service(&ServiceKey::new(packet.key.dst_be, packet.key.dst_port_be, packet.protocol))
+    hook.service(&ServiceKey::new(packet.key.dst_be.address(), packet.key.dst_port_be, packet.protocol))
 }
 
 /// A half that the table lost, put back from its record. Looked for only where a packet can belong to a flow of ours:
 /// at egress, towards a frontend, and towards a SNAT port.
 #[inline(always)]
-fn restored<H: Hook>(hook: &H, packet: &Packet, has_frontend: bool, now: Tick) -> Option<H::Half> {
+fn restored<H: Hook>(
+    hook: &H,
+    packet: &Packet<H::Address>,
+    has_frontend: bool,
+    now: Tick,
+) -> Option<H::Half> {
     if packet.opens() || !(H::STAGE == Stage::TcxEgress || has_frontend || is_snat_port(hook, packet)) {
         return None;
     }
@@ -334,12 +352,12 @@ fn restored<H: Hook>(hook: &H, packet: &Packet, has_frontend: bool, now: Tick) -
 
 /// A destination without a frontend: the unknown port of a VIP, or not ours.
 #[inline(always)]
-fn no_frontend<H: Hook>(hook: &H, packet: &Packet) -> Verdict {
+fn no_frontend<H: Hook>(hook: &H, packet: &Packet<H::Address>) -> Verdict {
     if H::STAGE == Stage::TcxEgress {
         return Verdict::PASS;
     }
     hook.step(Step::ServiceMiss, 0, 0, 0);
-    match hook.service(&ServiceKey::catch_all(packet.key.dst_be)) {
+    match hook.service(&ServiceKey::catch_all(packet.key.dst_be.address())) {
         Some(service)
             if service.flags & SERVICE_CATCH_ALL != 0 && !packet.is_martian() && !is_for_another(hook) =>
         {

@@ -5,6 +5,7 @@ use super::{
     follow::{send, sends_from_xdp},
 };
 use crate::{
+    address::IpAddress,
     backend::{BACKEND_LOCAL, Backend},
     drop_reason::DropReason,
     flow::{FLOW_LOCAL, FLOW_REVERSE, FLOW_VIA_STACK, Flow, FlowKey},
@@ -20,9 +21,9 @@ use crate::{
 };
 
 /// The way to an endpoint, before a source port is chosen.
-struct Way {
+struct Way<A> {
     /// Source address after translation, network byte order.
-    source_be: u32,
+    source_be: A,
     /// `FLOW_*` bits.
     flags: u8,
     ifindex: u32,
@@ -34,7 +35,12 @@ struct Way {
 /// No restore record is written yet: the first reply does, so a flood of flows that nobody answers costs the records of
 /// living flows nothing.
 #[inline(always)]
-pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, now: Tick) -> Verdict {
+pub(super) fn open<H: Hook>(
+    hook: &mut H,
+    packet: &Packet<H::Address>,
+    service: &Service,
+    now: Tick,
+) -> Verdict {
     let hash = hash::flow(&packet.key);
     let Some((index, backend)) = choose(hook, service, hash) else {
         return if service.flags & SERVICE_SILENT != 0 {
@@ -71,7 +77,7 @@ pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, no
     };
     let to = FlowKey {
         src_be: way.source_be,
-        dst_be: backend.address_be,
+        dst_be: H::Address::from_address(backend.address),
         src_port_be: source_port_be,
         dst_port_be: backend.port_be,
         protocol: packet.key.protocol,
@@ -86,7 +92,7 @@ pub(super) fn open<H: Hook>(hook: &mut H, packet: &Packet, service: &Service, no
 }
 
 #[inline(always)]
-fn with_translation(template: &Flow, key: &FlowKey, to: &FlowKey) -> Flow {
+fn with_translation<A: IpAddress>(template: &Flow<A>, key: &FlowKey<A>, to: &FlowKey<A>) -> Flow<A> {
     let translation = Flow::translating(key, to);
     Flow {
         src_be: translation.src_be,
@@ -109,18 +115,24 @@ fn choose<H: Hook>(hook: &H, service: &Service, hash: u64) -> Option<(u32, Backe
     let index = hook.ring(service.ring + slot / CHUNK_SLOTS as u32, slot % CHUNK_SLOTS as u32)?;
     hook.step(Step::RingSlot, slot, index, 0);
     let backend = hook.backend(index)?;
-    hook.step(Step::Backend, backend.address_be, u32::from(backend.port_be), u32::from(backend.flags));
-    (backend.address_be != 0).then_some((index, backend))
+    let address = H::Address::from_address(backend.address);
+    let values = [u32::from(backend.port_be), u32::from(backend.flags), 0];
+    hook.step_between(Step::Backend, values, H::Address::NONE, address);
+    (!backend.address.is_none()).then_some((index, backend))
 }
 
 /// How packets reach `backend`; a verdict where this packet cannot.
 #[inline(always)]
-fn find_way<H: Hook>(hook: &mut H, packet: &Packet, backend: &Backend) -> Result<Way, Verdict> {
+fn find_way<H: Hook>(
+    hook: &mut H,
+    packet: &Packet<H::Address>,
+    backend: &Backend,
+) -> Result<Way<H::Address>, Verdict> {
     if backend.flags & BACKEND_LOCAL != 0 {
         return Ok(Way { source_be: packet.key.src_be, flags: FLOW_LOCAL, ifindex: 0, macs: [0; 3] });
     }
-    let route = hook.route(0, backend.address_be, packet);
-    hook.step(Step::Fib, route.code as u32, route.ifindex, route.source_be);
+    let route = hook.route(H::Address::NONE, H::Address::from_address(backend.address), packet);
+    hook.step_between(Step::Fib, [route.code as u32, route.ifindex, 0], route.source_be, H::Address::NONE);
     if !route.is_known() {
         if H::STAGE == Stage::Xdp {
             hook.count(Stat::LeftToStack);
@@ -129,11 +141,12 @@ fn find_way<H: Hook>(hook: &mut H, packet: &Packet, backend: &Backend) -> Result
         }
         return Err(drop(hook, DropReason::NoRoute));
     }
-    let source_be = match route.source_be {
-        0 => hook.interface(route.ifindex).map_or(0, |interface| interface.address_be),
-        source_be => source_be,
+    let source_be = if route.source_be.is_none() {
+        hook.interface(route.ifindex).map_or(H::Address::NONE, |interface| interface.source())
+    } else {
+        route.source_be
     };
-    if source_be == 0 {
+    if source_be.is_none() {
         return Err(drop(hook, DropReason::NoSourceAddress));
     }
     let direct = H::STAGE == Stage::Xdp && route.code == FIB_SUCCESS && sends_from_xdp(hook, route.ifindex);
@@ -150,10 +163,10 @@ fn find_way<H: Hook>(hook: &mut H, packet: &Packet, backend: &Backend) -> Result
 #[inline(always)]
 fn claim<H: Hook>(
     hook: &H,
-    packet: &Packet,
+    packet: &Packet<H::Address>,
     backend: &Backend,
-    template: &Flow,
-    source_be: u32,
+    template: &Flow<H::Address>,
+    source_be: H::Address,
     hash: u64,
     now: Tick,
 ) -> Result<u16, DropReason> {
@@ -161,7 +174,7 @@ fn claim<H: Hook>(
     let keeps_port = template.flags & FLOW_LOCAL != 0;
     let back = packet.key.reversed();
     let mut key = FlowKey {
-        src_be: backend.address_be,
+        src_be: H::Address::from_address(backend.address),
         dst_be: source_be,
         src_port_be: backend.port_be,
         dst_port_be: packet.key.src_port_be,
@@ -207,7 +220,13 @@ enum Claim {
 }
 
 #[inline(always)]
-fn try_claim<H: Hook>(hook: &H, packet: &Packet, key: &FlowKey, reverse: &Flow, now: Tick) -> Claim {
+fn try_claim<H: Hook>(
+    hook: &H,
+    packet: &Packet<H::Address>,
+    key: &FlowKey<H::Address>,
+    reverse: &Flow<H::Address>,
+    now: Tick,
+) -> Claim {
     match hook.insert_new(key, reverse) {
         Ok(()) => return Claim::Won,
         Err(InsertError::Full) => return Claim::Full,
@@ -217,8 +236,8 @@ fn try_claim<H: Hook>(hook: &H, packet: &Packet, key: &FlowKey, reverse: &Flow, 
         return Claim::Taken;
     };
     let holder = hook.read(half);
-    let ours = holder.src_be == reverse.src_be
-        && holder.dst_be == reverse.dst_be
+    let ours = holder.src_be.is(reverse.src_be)
+        && holder.dst_be.is(reverse.dst_be)
         && holder.src_port_be == reverse.src_port_be
         && holder.dst_port_be == reverse.dst_port_be;
     if ours {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lb_common::{
+    address::V4,
     backend::Backend,
     checksum,
     drop_reason::DropReason,
@@ -56,6 +57,7 @@ impl Host {
 impl Hook for Host {
     const STAGE: Stage = Stage::Xdp;
     const L3: usize = ETHERNET_LEN;
+    type Address = V4;
     type Half = FlowKey;
 
     fn bytes(&self, offset: usize, length: usize) -> Option<Bytes> {
@@ -146,7 +148,7 @@ impl Hook for Host {
         (ifindex == OUT).then(|| Interface { flags: INTERFACE_XDP, ..Interface::default() })
     }
 
-    fn route(&self, _src_be: u32, _dst_be: u32, _packet: &Packet) -> Route {
+    fn route(&self, _src_be: u32, _dst_be: u32, _packet: &Packet) -> Route<V4> {
         Route { code: FIB_SUCCESS, ifindex: OUT, macs: [1, 2, 3], source_be: NODE_BE }
     }
 
@@ -164,7 +166,7 @@ impl Hook for Host {
 
     fn count(&self, _stat: Stat) {}
 
-    fn step(&self, _step: Step, _a: u32, _b: u32, _c: u32) {}
+    fn step_between(&self, _step: Step, _values: [u32; 3], _from: V4, _to: V4) {}
 
     fn rewrite(&mut self, packet: &Packet, flow: &Flow, hop: bool) -> bool {
         let ip = ETHERNET_LEN;

@@ -7,6 +7,7 @@ mod host;
 use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use host::{Host, NODE_BE, OUT};
 use lb_common::{
+    address::Address,
     backend::Backend,
     drop_reason::DropReason,
     flow::{Flow, FlowKey},
@@ -28,15 +29,15 @@ fn node() -> Host {
     let mut host = Host { epoch: 1, ..Host::default() };
     host.now.set(1000);
     for (index, protocol) in [(1, TCP), (2, UDP)] {
-        let key = ServiceKey::new(u32::from_ne_bytes(VIP), 80u16.to_be(), protocol);
-        host.services.insert(key, Service { id: index, ring: index * 1000, ring_size: 251, flags: 0 });
+        let key = ServiceKey::new(Address::v4(u32::from_ne_bytes(VIP)), 80u16.to_be(), protocol);
+        host.services
+            .insert(key, Service { id: index, ring: index * 1000, ring_size: 251, ..Service::default() });
         let endpoint = Backend {
-            address_be: u32::from_ne_bytes(POD),
+            address: Address::v4(u32::from_ne_bytes(POD)),
             port_be: 8080u16.to_be(),
             protocol,
-            flags: 0,
             generation: 1,
-            _pad: 0,
+            ..Backend::default()
         };
         host.backends.insert(index, endpoint);
     }
@@ -174,9 +175,9 @@ fn flows_of_many_clients_never_share_a_reverse_tuple() {
 #[test]
 fn refusals_are_counted_under_their_reason() {
     let mut host = node();
-    let empty = ServiceKey::new(u32::from_ne_bytes(VIP), 90u16.to_be(), TCP);
+    let empty = ServiceKey::new(Address::v4(u32::from_ne_bytes(VIP)), 90u16.to_be(), TCP);
     host.services.insert(empty, Service::default());
-    let catch_all = ServiceKey::catch_all(u32::from_ne_bytes(VIP));
+    let catch_all = ServiceKey::catch_all(Address::v4(u32::from_ne_bytes(VIP)));
     host.services.insert(catch_all, Service { flags: SERVICE_CATCH_ALL, ..Service::default() });
     for (port, reason) in [(90, DropReason::NoEndpoint), (91, DropReason::UnknownPort)] {
         let (action, out) = send(&mut host, tcp((CLIENT, 9), (VIP, port), true, &[]));

@@ -2,10 +2,10 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
 };
 
-use lb_common::{backend::Backend, maglev::Member};
+use lb_common::{address::Address, backend::Backend, maglev::Member};
 use serde::Serialize;
 
 use crate::object::Protocol;
@@ -14,7 +14,7 @@ use crate::object::Protocol;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BackendId {
     /// Address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Port.
     pub port: u16,
     /// Protocol.
@@ -24,26 +24,25 @@ pub struct BackendId {
 impl BackendId {
     /// The endpoint that an entry of `backends` holds; none where the entry is free or of a foreign protocol.
     pub fn of(backend: &Backend) -> Option<Self> {
-        let protocol = Protocol::from_number(backend.protocol).filter(|_| backend.address_be != 0)?;
-        let address = Ipv4Addr::from_bits(u32::from_be(backend.address_be));
-        Some(Self { address, port: u16::from_be(backend.port_be), protocol })
+        let protocol = Protocol::from_number(backend.protocol).filter(|_| !backend.address.is_none())?;
+        Some(Self { address: backend.address.into(), port: u16::from_be(backend.port_be), protocol })
     }
 
     /// Address and port.
-    pub fn socket(self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.address, self.port)
+    pub fn socket(self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
     }
 
     /// What the ring is built from.
     pub fn member(self) -> Member {
-        Member { address_be: self.address.to_bits().to_be(), port_be: self.port.to_be() }
+        Member { address: Address::from(self.address), port_be: self.port.to_be() }
     }
 
     /// The entry of `backends` for this endpoint.
     pub fn entry(self, flags: u8, generation: u32) -> Backend {
-        let Member { address_be, port_be } = self.member();
+        let Member { address, port_be } = self.member();
         Backend {
-            address_be,
+            address,
             port_be,
             protocol: self.protocol.number(),
             flags,

@@ -1,6 +1,6 @@
 //! What tables mean, in the terms of Kubernetes.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
     backend::{BACKEND_LOCAL, BACKEND_TERMINATING},
@@ -19,7 +19,7 @@ pub struct Explanation {
     /// Service ports by name.
     pub services: Vec<ServiceView>,
     /// VIPs whose other ports are answered as closed.
-    pub vips: Vec<Ipv4Addr>,
+    pub vips: Vec<IpAddr>,
     /// Endpoints in use, by address.
     pub backends: Vec<BackendView>,
 }
@@ -45,7 +45,7 @@ pub struct ServiceView {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FrontendView {
     /// Address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Port.
     pub port: u16,
     /// Protocol.
@@ -84,7 +84,7 @@ pub fn explain(tables: &Tables) -> Explanation {
     let mut states: BTreeMap<(u32, u32, u32, bool), Vec<FrontendView>> = BTreeMap::new();
     for (key, service) in &tables.services {
         if service.flags & SERVICE_CATCH_ALL != 0 {
-            explanation.vips.push(address(key.address_be));
+            explanation.vips.push(key.address.into());
         } else if let Some(frontend) = frontend(key, service) {
             let local = service.flags & SERVICE_LOCAL != 0;
             states.entry((service.id, service.ring, service.ring_size, local)).or_default().push(frontend);
@@ -102,10 +102,6 @@ pub fn explain(tables: &Tables) -> Explanation {
     explanation
 }
 
-fn address(address_be: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(u32::from_be(address_be))
-}
-
 fn frontend(key: &ServiceKey, service: &Service) -> Option<FrontendView> {
     let kinds = [
         (SERVICE_NODE_PORT, "NodePort"),
@@ -115,7 +111,7 @@ fn frontend(key: &ServiceKey, service: &Service) -> Option<FrontendView> {
     let kinds =
         kinds.into_iter().filter(|(flag, _)| service.flags & flag != 0).map(|(_, kind)| kind).collect();
     let protocol = Protocol::from_number(key.protocol)?;
-    Some(FrontendView { address: address(key.address_be), port: u16::from_be(key.port_be), protocol, kinds })
+    Some(FrontendView { address: key.address.into(), port: u16::from_be(key.port_be), protocol, kinds })
 }
 
 fn shares(tables: &Tables, ring: u32) -> Vec<Share> {

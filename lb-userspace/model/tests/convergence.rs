@@ -51,13 +51,13 @@ proptest! {
             let fresh = fresh_start(&desired);
             prop_assert_eq!(meaning(&tables), meaning(&fresh));
             prop_assert_eq!(tables.names.len(), fresh.names.len());
-            let live = tables.backends.values().filter(|backend| backend.address_be != 0).count();
+            let live = tables.backends.values().filter(|backend| !backend.address.is_none()).count();
             prop_assert!(live <= desired.backends.len());
         }
         let removal = plan(&decide(&Default::default()), &tables, ROOMY);
         follow(&mut tables, &removal.ops);
         prop_assert!(tables.services.is_empty() && tables.names.is_empty());
-        prop_assert!(tables.backends.values().all(|backend| backend.address_be == 0));
+        prop_assert!(tables.backends.values().all(|backend| backend.address.is_none()));
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Options {
             ring_chunks: self.max_ring_chunks,
             backends: self.max_backends,
             flows: self.max_flows,
+            ..Sizes::default()
         };
         Settings { sizes, snat_ports: self.snat_ports.0.clone(), tracing: false }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
 };
 
@@ -143,8 +143,11 @@ pub(super) fn remote_endpoints(tables: &Tables) -> BTreeSet<Ipv4Addr> {
     tables
         .backends
         .values()
-        .filter(|backend| backend.address_be != 0 && backend.flags & BACKEND_LOCAL == 0)
-        .map(|backend| Ipv4Addr::from(backend.address_be.to_ne_bytes()))
+        .filter(|backend| !backend.address.is_none() && backend.flags & BACKEND_LOCAL == 0)
+        .filter_map(|backend| match backend.address.into() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
         .collect()
 }
 
@@ -270,8 +273,13 @@ mod tests {
             assert!(reconciler.plane().epochs > epochs, "broke off at {fail_at}");
             reconciler.distrust();
             assert_eq!(reconciler.sync(&snapshot(1), &config()).unwrap().ops, 0);
-            let live =
-                reconciler.plane().tables.backends.values().filter(|backend| backend.address_be != 0).count();
+            let live = reconciler
+                .plane()
+                .tables
+                .backends
+                .values()
+                .filter(|backend| !backend.address.is_none())
+                .count();
             assert_eq!(live, 1);
         }
     }

@@ -3,24 +3,25 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
 };
 
 use lb_common::{
+    address::{Address, IpAddress},
     flow::FlowKey,
     service::{self, ServiceKey},
 };
 use lb_model::object::Protocol;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-/// An IPv4 address in network byte order, as the maps hold it.
-pub(crate) const fn address(address_be: u32) -> Ipv4Addr {
-    Ipv4Addr::from_octets(address_be.to_ne_bytes())
+/// An address as a flow table holds it.
+pub(crate) fn address<A: IpAddress>(address: A) -> IpAddr {
+    address.address().into()
 }
 
-/// An address and port in network byte order.
-pub(crate) const fn socket(address_be: u32, port_be: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(address(address_be), u16::from_be(port_be))
+/// An address and a port in network byte order.
+pub(crate) fn socket(address: Address, port_be: u16) -> SocketAddr {
+    SocketAddr::new(address.into(), u16::from_be(port_be))
 }
 
 /// An IP protocol number as Kubernetes spells it.
@@ -32,32 +33,36 @@ pub(crate) fn protocol(number: u8) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
     /// Address and port.
-    pub(crate) socket: SocketAddrV4,
+    pub(crate) socket: SocketAddr,
     /// IP protocol number.
     pub(crate) protocol: u8,
 }
 
 impl Target {
-    /// From network byte order.
-    pub(crate) const fn new(address_be: u32, port_be: u16, protocol: u8) -> Self {
-        Self { socket: socket(address_be, port_be), protocol }
+    /// The port in network byte order.
+    pub(crate) fn new(address: Address, port_be: u16, protocol: u8) -> Self {
+        Self { socket: socket(address, port_be), protocol }
     }
 
     /// A frontend's.
-    pub(crate) const fn frontend(key: &ServiceKey) -> Self {
-        Self::new(key.address_be, key.port_be, key.protocol)
+    pub(crate) fn frontend(key: &ServiceKey) -> Self {
+        Self::new(key.address, key.port_be, key.protocol)
     }
 
     /// The destination of a tuple.
-    pub(crate) const fn destination(key: &FlowKey) -> Self {
-        Self::new(key.dst_be, key.dst_port_be, key.protocol as u8)
+    pub(crate) fn destination<A: IpAddress>(key: &FlowKey<A>) -> Self {
+        Self::new(key.dst_be.address(), key.dst_port_be, key.protocol as u8)
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.protocol == 0 {
-            write!(f, "{}:*", self.socket.ip())
+            // As a socket address is written, with brackets around IPv6.
+            match self.socket.ip() {
+                IpAddr::V4(address) => write!(f, "{address}:*"),
+                IpAddr::V6(address) => write!(f, "[{address}]:*"),
+            }
         } else {
             write!(f, "{}/{}", self.socket, protocol(self.protocol))
         }
@@ -67,7 +72,7 @@ impl fmt::Display for Target {
 impl Serialize for Target {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Target", 3)?;
-        fields.serialize_field("address", self.socket.ip())?;
+        fields.serialize_field("address", &self.socket.ip())?;
         fields.serialize_field("port", &self.socket.port())?;
         fields.serialize_field("protocol", &protocol(self.protocol))?;
         fields.end()
@@ -173,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_target_reads_as_address_port_and_protocol() {
-        let address_be = u32::from_ne_bytes([203, 0, 113, 10]);
-        assert_eq!(Target::new(address_be, 80u16.to_be(), 6).to_string(), "203.0.113.10:80/TCP");
-        assert_eq!(Target::frontend(&ServiceKey::catch_all(address_be)).to_string(), "203.0.113.10:*");
+        let address = IpAddr::from([203, 0, 113, 10]).into();
+        assert_eq!(Target::new(address, 80u16.to_be(), 6).to_string(), "203.0.113.10:80/TCP");
+        assert_eq!(Target::frontend(&ServiceKey::catch_all(address)).to_string(), "203.0.113.10:*");
     }
 }

@@ -37,7 +37,7 @@ mod tests {
     fn a_directory_without_maps_is_met_with_what_to_do() {
         let base = tempfile::tempdir().unwrap();
         let text = message(base.path());
-        assert!(text.contains(&format!("{}/v1", base.path().display())), "{text}");
+        assert!(text.contains(&PinDir::new(base.path()).root().display().to_string()), "{text}");
         assert!(text.contains("is the agent running on this node?"), "{text}");
     }
 

@@ -125,7 +125,7 @@ impl Selection {
         let entry = |device: &Device, flags| {
             let address_be =
                 device.addresses.first().map_or(0, |address| u32::from_ne_bytes(address.octets()));
-            (device.index, Interface { address_be, flags, mac: device.mac, _pad: [0; 2] })
+            (device.index, Interface { address_be, flags, mac: device.mac, ..Interface::default() })
         };
         let uplinks = self.uplinks.values().map(|device| {
             let xdp = matches!(attached.get(&device.index), Some(Attached::Native | Attached::Generic));

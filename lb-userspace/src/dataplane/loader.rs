@@ -90,6 +90,7 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
         u8::from(KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 7, 0)));
     let tracing = u8::from(settings.tracing);
     let restore_mask = settings.sizes.restore_buckets() - 1;
+    let restore6_mask = settings.sizes.restore6_buckets() - 1;
     let mut loader = EbpfLoader::new();
     loader
         .override_global(global::FIB_SRC, &fib_src, true)
@@ -97,6 +98,7 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
         .override_global(global::SNAT_PORT_MIN, settings.snat_ports.start(), true)
         .override_global(global::SNAT_PORT_MAX, settings.snat_ports.end(), true)
         .override_global(global::RESTORE_MASK, &restore_mask, true)
+        .override_global(global::RESTORE6_MASK, &restore6_mask, true)
         .map_max_entries(map::TRACE, capacity::TRACE);
     for spec in &specs {
         loader.map_max_entries(spec.name, spec.entries).map_pin_path(spec.name, dir.map(spec.name));

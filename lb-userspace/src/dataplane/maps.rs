@@ -174,7 +174,7 @@ impl DataPlane for Maps {
 /// The filter's bit that a frontend needs.
 fn filter_bit(key: &ServiceKey, service: &Service) -> Bit {
     if service.flags & SERVICE_CATCH_ALL != 0 {
-        Bit::vip(key.address_be)
+        Bit::vip_of(key.address)
     } else {
         Bit::frontend_port(key.port_be)
     }

@@ -5,16 +5,20 @@ use std::mem::size_of;
 use aya::maps::MapInfo;
 use lb_common::{
     abi::{capacity, map},
+    address::{Address, V6},
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     drop_reason::DropReason,
     filter,
     flow::{Flow, FlowKey, RestoreBucket},
+    fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::Bucket,
     name::Name,
     ring::RingChunk,
     runtime::Runtime,
     service::{Service, ServiceKey},
+    source_range::SourceRangeKey,
     stat::{ServiceStats, Stat},
 };
 
@@ -29,8 +33,18 @@ pub struct Sizes {
     pub ring_chunks: u32,
     /// Endpoints.
     pub backends: u32,
-    /// Flow halves.
+    /// Flow halves of IPv4.
     pub flows: u32,
+    /// Flow halves of IPv6.
+    pub flows6: u32,
+    /// Fragmented datagrams on their way.
+    pub fragments: u32,
+    /// Clients with an endpoint of their own.
+    pub affinity: u32,
+    /// Source ranges of all Services.
+    pub source_ranges: u32,
+    /// Addresses of nodes.
+    pub peers: u32,
 }
 
 impl Default for Sizes {
@@ -40,6 +54,11 @@ impl Default for Sizes {
             ring_chunks: capacity::RINGS,
             backends: capacity::BACKENDS,
             flows: capacity::FLOWS,
+            flows6: capacity::FLOWS6,
+            fragments: capacity::FRAGMENTS,
+            affinity: capacity::AFFINITY,
+            source_ranges: capacity::SOURCE_RANGES,
+            peers: capacity::PEERS,
         }
     }
 }
@@ -101,12 +120,22 @@ impl Sizes {
             ring_chunks: entries(map::RINGS)?,
             backends: entries(map::BACKENDS)?,
             flows: entries(map::FLOWS)?,
+            flows6: entries(map::FLOWS6)?,
+            fragments: entries(map::FRAGMENTS)?,
+            affinity: entries(map::AFFINITY)?,
+            source_ranges: entries(map::SOURCE_RANGES)?,
+            peers: entries(map::PEERS)?,
         })
     }
 
     /// Buckets of `restore`: a record for each half on average; a power of two, because the hash is masked.
     pub fn restore_buckets(&self) -> u32 {
-        (self.flows / 2).max(1).checked_next_power_of_two().unwrap_or(1 << 31)
+        buckets(self.flows)
+    }
+
+    /// Buckets of `restore6`.
+    pub fn restore6_buckets(&self) -> u32 {
+        buckets(self.flows6)
     }
 
     /// Every pinned map.
@@ -121,7 +150,13 @@ impl Sizes {
             spec::<u32, RingChunk>(map::RINGS, self.ring_chunks, "--max-ring-chunks"),
             spec::<u32, Backend>(map::BACKENDS, self.backends, "--max-backends"),
             spec::<FlowKey, Flow>(map::FLOWS, self.flows, "--max-flows"),
+            spec::<FlowKey<V6>, Flow<V6>>(map::FLOWS6, self.flows6, "--max-flows6"),
             spec::<u32, RestoreBucket>(map::RESTORE, self.restore_buckets(), "--max-flows"),
+            spec::<u32, RestoreBucket<V6>>(map::RESTORE6, self.restore6_buckets(), "--max-flows6"),
+            spec::<FragmentKey, FragmentPorts>(map::FRAGMENTS, self.fragments, "--max-fragments"),
+            spec::<AffinityKey, Affinity>(map::AFFINITY, self.affinity, "--max-affinities"),
+            spec::<SourceRangeKey, u32>(map::SOURCE_RANGES, self.source_ranges, "--max-source-ranges"),
+            spec::<Address, u32>(map::PEERS, self.peers, "--max-peers"),
             spec::<u32, Interface>(map::INTERFACES, capacity::INTERFACES, FIXED),
             spec::<u32, Runtime>(map::RUNTIME, 1, FIXED),
             spec::<u32, ServiceStats>(map::SERVICE_STATS, self.services, "--max-services"),
@@ -131,6 +166,10 @@ impl Sizes {
             spec::<u32, Name>(map::NAMES, self.services, "--max-services"),
         ]
     }
+}
+
+fn buckets(flows: u32) -> u32 {
+    (flows / 2).max(1).checked_next_power_of_two().unwrap_or(1 << 31)
 }
 
 impl MapSpec {
@@ -168,5 +207,6 @@ mod tests {
             assert!(Sizes { flows, ..Sizes::default() }.restore_buckets().is_power_of_two(), "{flows}");
         }
         assert_eq!(Sizes::default().restore_buckets(), capacity::RESTORE);
+        assert_eq!(Sizes::default().restore6_buckets(), capacity::RESTORE6);
     }
 }

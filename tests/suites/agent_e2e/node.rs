@@ -38,7 +38,7 @@ const SIZES: [(&str, &str); 4] = [
 ];
 /// The same for what is loaded without an agent.
 pub(crate) fn sizes() -> Sizes {
-    Sizes { services: 256, backends: 1024, ring_chunks: 4096, flows: 4096 }
+    Sizes { services: 256, backends: 1024, ring_chunks: 4096, flows: 4096, ..Sizes::default() }
 }
 
 /// A Service with an endpoint at the other end of the uplink.

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use lb_common::{
     abi::program,
+    address::Address,
     flow::{Flow, FlowKey},
     service::{SERVICE_CATCH_ALL, SERVICE_EXTERNAL_IP, ServiceKey},
     tcp::{TCP, UDP},
@@ -56,7 +57,7 @@ pub(crate) fn lab() -> Lab {
         programs.set_backend(index, endpoint(pod, POD_PORT, protocol)).unwrap();
         programs.set_service(frontend(VIP, port, protocol), index, SERVICE_EXTERNAL_IP, &[index]).unwrap();
     }
-    programs.set_empty_service(ServiceKey::catch_all(be(VIP)), 0, SERVICE_CATCH_ALL).unwrap();
+    programs.set_empty_service(ServiceKey::catch_all(Address::v4(be(VIP))), 0, SERVICE_CATCH_ALL).unwrap();
     lab
 }
 

@@ -102,7 +102,7 @@ pub(super) fn candidates(
                     Endpoint { serving: true, terminating: true, .. } => Fitness::ServingTerminating,
                     _ => Fitness::Unfit,
                 };
-                let id = BackendId { address, port: number, protocol: port.protocol };
+                let id = BackendId { address: address.into(), port: number, protocol: port.protocol };
                 Some(Candidate { id, fitness, local: locality.is_local(endpoint) })
             }));
         }

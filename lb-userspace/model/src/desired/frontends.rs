@@ -52,7 +52,7 @@ pub(super) fn assign<'a>(
             let me = owners.len();
             owners.push(Owner { object, service, port, frontends: Vec::new() });
             for (address, number, kind) in claims {
-                let key = ServiceKey::new(address.to_bits().to_be(), number.to_be(), port.protocol.number());
+                let key = ServiceKey::new(IpAddr::V4(address).into(), number.to_be(), port.protocol.number());
                 let (owner, flags) = owned.entry(key).or_insert((me, policy_flags(service)));
                 if *owner == me {
                     *flags |= kind;

@@ -72,7 +72,11 @@ fn members(policy: TrafficPolicy, endpoints: &[(&str, &str)]) -> String {
     let desired =
         desired(&snapshot([("web", service)], [slice("web", 8080, endpoints.collect())]), &config());
     let members = &desired.services["default/web:http"].members;
-    members.iter().map(|id| id.address.octets()[3].to_string()).collect::<Vec<_>>().join(" ")
+    members
+        .iter()
+        .map(|id| id.address.to_string().rsplit('.').next().unwrap().to_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]

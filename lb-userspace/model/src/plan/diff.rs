@@ -11,7 +11,7 @@ pub(super) fn ops(wanted: &Tables, actual: &Tables) -> Vec<Op> {
     for (index, backend) in &wanted.backends {
         let old = actual.backends.get(index);
         if old != Some(backend) {
-            endpoints_change |= old.is_some_and(|old| old.address_be != 0);
+            endpoints_change |= old.is_some_and(|old| !old.address.is_none());
             ops.push(Op::SetBackend { index: *index, backend: *backend });
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn ops(wanted: &Tables, actual: &Tables) -> Vec<Op> {
     let ids = actual.names.keys().filter(|id| !wanted.names.contains_key(id));
     ops.extend(ids.map(|id| Op::RemoveName { id: *id }));
     for (index, backend) in &actual.backends {
-        if backend.address_be != 0 && !wanted.backends.contains_key(index) {
+        if !backend.address.is_none() && !wanted.backends.contains_key(index) {
             endpoints_change = true;
             ops.push(Op::RemoveBackend { index: *index, generation: next_generation(backend.generation) });
         }

@@ -42,7 +42,7 @@ impl Indices {
         let mut states = vec![State::Free; capacity.backends as usize];
         let mut known = Vec::with_capacity(tables.backends.len());
         for (index, backend) in &tables.backends {
-            let Some(state) = states.get_mut(*index as usize).filter(|_| backend.address_be != 0) else {
+            let Some(state) = states.get_mut(*index as usize).filter(|_| !backend.address.is_none()) else {
                 continue;
             };
             *state = State::Used;

@@ -1,9 +1,10 @@
 //! One pass over everything desired: what gets room beside all that the maps hold now.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
     abi::map,
+    address::Address,
     ring,
     service::{SERVICE_CATCH_ALL, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, Service, ServiceKey},
 };
@@ -87,8 +88,7 @@ impl<'a> Round<'a> {
         }
         for (vip, object) in vips {
             if let Err(full) = self.place_catch_all(vip) {
-                let what =
-                    format!("the answer for unknown ports of {}", Ipv4Addr::from_bits(u32::from_be(vip)));
+                let what = format!("the answer for unknown ports of {}", IpAddr::from(vip));
                 self.wanted.refusals.push(full.refusal(object, &what));
             }
         }
@@ -123,7 +123,7 @@ impl<'a> Round<'a> {
         self.wanted.tables.names.insert(id, name.to_owned());
         let ring_size = ring::size_for(service.members.len());
         for frontend in &service.frontends {
-            let service = Service { id, ring, ring_size, flags: frontend.flags };
+            let service = Service { id, ring, ring_size, flags: frontend.flags, ..Service::default() };
             self.wanted.tables.services.insert(frontend.key, service);
         }
         Ok(())
@@ -150,8 +150,8 @@ impl<'a> Round<'a> {
         Ok(chunk)
     }
 
-    fn place_catch_all(&mut self, vip_be: u32) -> Result<(), Full> {
-        let key = ServiceKey::catch_all(vip_be);
+    fn place_catch_all(&mut self, vip: Address) -> Result<(), Full> {
+        let key = ServiceKey::catch_all(vip);
         self.entries = self.with_entries([key].into_iter())?;
         self.wanted.tables.services.insert(key, Service { flags: SERVICE_CATCH_ALL, ..Service::default() });
         Ok(())
@@ -171,11 +171,11 @@ impl<'a> Round<'a> {
 
 impl DesiredService {
     /// Addresses of frontends that are not the node's own (the guard of [`desired`](crate::desired) sees to that).
-    fn vips(&self) -> impl Iterator<Item = u32> {
+    fn vips(&self) -> impl Iterator<Item = Address> {
         let kinds = SERVICE_EXTERNAL_IP | SERVICE_LOAD_BALANCER;
         self.frontends
             .iter()
             .filter(move |frontend| frontend.flags & kinds != 0)
-            .map(|frontend| frontend.key.address_be)
+            .map(|frontend| frontend.key.address)
     }
 }

@@ -103,7 +103,10 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
-    use lb_common::service::{Service, ServiceKey};
+    use lb_common::{
+        address::Address,
+        service::{Service, ServiceKey},
+    };
 
     use super::*;
 
@@ -122,8 +125,11 @@ mod tests {
 
     #[test]
     fn a_run_that_two_services_read_is_nobodys_own() {
-        let entry = |id| Service { id, ring: 0, ring_size: 251, flags: 0 };
-        let services = [(ServiceKey::new(1, 1, 6), entry(1)), (ServiceKey::new(1, 2, 6), entry(2))];
+        let entry = |id| Service { id, ring_size: 251, ..Service::default() };
+        let services = [
+            (ServiceKey::new(Address::v4(1), 1, 6), entry(1)),
+            (ServiceKey::new(Address::v4(1), 2, 6), entry(2)),
+        ];
         let alone = Tables { services: services[..1].iter().copied().collect(), ..Tables::default() };
         let shared = Tables { services: services.into(), ..Tables::default() };
         assert!(Runs::new(&alone, UNIT).only_read_by(1, 0, 251));

@@ -118,7 +118,7 @@ impl Settled {
         }
         for frontend in &service.frontends {
             part.actual.services.insert(frontend.key, entry(&frontend.key)?);
-            let service = Service { id, ring: chunk, ring_size, flags: frontend.flags };
+            let service = Service { id, ring: chunk, ring_size, flags: frontend.flags, ..Service::default() };
             part.wanted.services.insert(frontend.key, service);
         }
         Some(())
@@ -186,7 +186,8 @@ fn differences<'a>(
 
 /// Free indices, the lowest first.
 fn free_indices(tables: &Tables, capacity: Capacity) -> impl Iterator<Item = u32> {
-    let used = tables.backends.iter().filter(|(_, backend)| backend.address_be != 0).map(|(index, _)| *index);
+    let used =
+        tables.backends.iter().filter(|(_, backend)| !backend.address.is_none()).map(|(index, _)| *index);
     let mut used = used.peekable();
     (1..capacity.backends).filter(move |index| {
         while used.next_if(|used| used < index).is_some() {}

@@ -13,11 +13,15 @@ use crate::{
 const ROOMY: Capacity = Capacity { services: 100, chunks: 4096, backends: 2000 };
 
 fn id(address: u32) -> BackendId {
-    BackendId { address: (0x0a00_0000 + address).into(), port: 8080, protocol: Protocol::Tcp }
+    BackendId {
+        address: std::net::Ipv4Addr::from(0x0a00_0000 + address).into(),
+        port: 8080,
+        protocol: Protocol::Tcp,
+    }
 }
 
 fn key(port: u16) -> ServiceKey {
-    ServiceKey::new(u32::from_ne_bytes([192, 0, 2, 1]), port.to_be(), 6)
+    ServiceKey::new(std::net::IpAddr::from([192, 0, 2, 1]).into(), port.to_be(), 6)
 }
 
 /// A NodePort Service `ns/web<port>` on each of `ports`, all with the same endpoints.
@@ -91,7 +95,7 @@ fn an_index_is_reused_under_a_new_generation_only() {
     let mut tables = Tables::default();
     bring(&mut tables, &web(&[80], 0..1), ROOMY);
     bring(&mut tables, &web(&[80], 0..0), ROOMY);
-    assert_eq!((tables.backends[&1].address_be, tables.backends[&1].generation), (0, 2));
+    assert_eq!((tables.backends[&1].address.is_none(), tables.backends[&1].generation), (true, 2));
     bring(&mut tables, &web(&[80], 1..2), ROOMY);
     assert_eq!(tables.backends[&1], id(1).entry(0, 2));
 }

@@ -118,7 +118,7 @@ pub(crate) fn junk() -> impl Strategy<Value = Tables> {
         .prop_map(|(address, port, protocol)| {
             let port = [0, 80u16.to_be(), 30_000u16.to_be()][usize::from(port)];
             ServiceKey::new(
-                u32::from_ne_bytes(address),
+                IpAddr::from(address).into(),
                 port,
                 [0, 6, 6, 6, 17, 17, 6, 132][usize::from(protocol)],
             )
@@ -129,15 +129,20 @@ pub(crate) fn junk() -> impl Strategy<Value = Tables> {
         ring,
         ring_size,
         flags,
+        ..Entry::default()
     });
     let backend = (0u8..10, 8080u16..8082, sample::select(vec![0, 6, 6, 17]), 0u8..4, 0u32..3).prop_map(
         |(last, port, protocol, flags, generation)| Backend {
-            address_be: if last == 0 { 0 } else { u32::from_ne_bytes([10, 0, 0, last]) },
+            address: if last == 0 {
+                lb_common::address::Address::NONE
+            } else {
+                IpAddr::from([10, 0, 0, last]).into()
+            },
             port_be: port.to_be(),
             protocol,
             flags,
             generation,
-            _pad: 0,
+            ..Backend::default()
         },
     );
     let name = sample::select(vec!["ns/s0", "ns/s0:http", "ns/s1", "ns/s2:dns", "gone/gone"])
@@ -164,7 +169,8 @@ pub(crate) fn assert_sound(tables: &Tables) {
             let ring =
                 tables.rings.get(&service.ring).unwrap_or_else(|| panic!("{key:?}: no ring for {service:?}"));
             assert_eq!(ring.len(), service.ring_size as usize, "{key:?}");
-            let free = |slot: &&u32| tables.backends.get(slot).is_none_or(|backend| backend.address_be == 0);
+            let free =
+                |slot: &&u32| tables.backends.get(slot).is_none_or(|backend| backend.address.is_none());
             assert_eq!(ring.iter().find(free), None, "{key:?}: a slot without an endpoint");
         }
         assert!(

@@ -126,7 +126,7 @@ impl Metrics {
         self.entries(map::RINGS, chunks as usize);
         self.entries(
             map::BACKENDS,
-            tables.backends.values().filter(|backend| backend.address_be != 0).count(),
+            tables.backends.values().filter(|backend| !backend.address.is_none()).count(),
         );
     }
 

@@ -181,7 +181,7 @@ fn data_plane(pinned: &Pinned) -> Result<DataPlane, CliError> {
     // Frontends may share a ring.
     let rings: BTreeMap<_, _> = services.values().map(|service| (service.ring, service.ring_size)).collect();
     let chunks = rings.values().map(|size| u64::from(ring::chunks(*size))).sum();
-    let backends = pinned.backends()?.values().filter(|backend| backend.address_be != 0).count();
+    let backends = pinned.backends()?.values().filter(|backend| !backend.address.is_none()).count();
     let fill = |map: &'static str, used: u64, flag: &'static str| Fill {
         map,
         used,

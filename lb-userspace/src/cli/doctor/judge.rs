@@ -1,5 +1,7 @@
 //! Facts to findings.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::{
@@ -338,7 +340,10 @@ fn kube_proxy(facts: &Facts, data_plane: &DataPlane) -> Option<Finding> {
 }
 
 fn claim(frontend: &Frontend) -> Claim {
-    let address = (frontend.r#type != FrontendType::NodePort).then(|| *frontend.target.socket.ip());
+    let address = match frontend.target.socket.ip() {
+        IpAddr::V4(address) if frontend.r#type != FrontendType::NodePort => Some(address),
+        _ => None,
+    };
     Claim { address, port: frontend.target.socket.port(), protocol: frontend.target.protocol }
 }
 

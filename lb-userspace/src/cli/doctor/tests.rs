@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn frontend(r#type: FrontendType, service: &str) -> Frontend {
-    let target = Target::new(u32::from_ne_bytes([203, 0, 113, 10]), 80u16.to_be(), 6);
+    let target = Target::new(std::net::IpAddr::from([203, 0, 113, 10]).into(), 80u16.to_be(), 6);
     Frontend { target, r#type, service: service.to_owned(), local: false, empty: false }
 }
 

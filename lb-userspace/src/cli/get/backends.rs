@@ -113,9 +113,9 @@ fn rows(backends: &BTreeMap<u32, Backend>, shares: &Shares, names: &ServiceNames
     let mut rows: Vec<_> = backends
         .iter()
         // A free index has address 0.
-        .filter(|(_, backend)| backend.address_be != 0)
+        .filter(|(_, backend)| !backend.address.is_none())
         .map(|(index, backend)| BackendRow {
-            endpoint: Target::new(backend.address_be, backend.port_be, backend.protocol),
+            endpoint: Target::new(backend.address, backend.port_be, backend.protocol),
             location: if backend.flags & BACKEND_LOCAL != 0 { Location::Local } else { Location::Remote },
             state: if backend.flags & BACKEND_TERMINATING != 0 { State::Terminating } else { State::Active },
             services: uses(shares.get(index), names),
@@ -151,12 +151,12 @@ mod tests {
             (2, "default/web-canary:http".to_owned()),
         ]));
         let endpoint = |last: u8, flags: u8| Backend {
-            address_be: u32::from_ne_bytes([10, 244, 1, last]),
+            address: std::net::IpAddr::from([10, 244, 1, last]).into(),
             port_be: 8080u16.to_be(),
             protocol: 6,
             flags,
             generation: 1,
-            _pad: 0,
+            ..Backend::default()
         };
         let backends = BTreeMap::from([
             (1, endpoint(9, 0)),

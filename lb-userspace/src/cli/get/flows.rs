@@ -1,8 +1,9 @@
 //! `sluice get flows`: connections.
 
-use std::{collections::BTreeMap, net::SocketAddrV4, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use lb_common::{
+    address::IpAddress as _,
     flow::{FLOW_LOCAL, FLOW_REVERSE, FLOW_VIA_STACK, Flow, FlowKey},
     tcp,
 };
@@ -23,11 +24,11 @@ use crate::cli::{
 pub(crate) struct FlowRow {
     half: Half,
     protocol: String,
-    client: SocketAddrV4,
-    frontend: SocketAddrV4,
+    client: SocketAddr,
+    frontend: SocketAddr,
     /// What the endpoint sees as the client.
-    source: SocketAddrV4,
-    endpoint: SocketAddrV4,
+    source: SocketAddr,
+    endpoint: SocketAddr,
     state: &'static str,
     /// Idle for longer than its state allows: the next packet of the tuple opens a new flow.
     expired: bool,
@@ -121,9 +122,9 @@ fn row(
     FlowRow {
         half: if reverse { Half::Reverse } else { Half::Forward },
         protocol: names::protocol(number),
-        client: names::socket(from.src_be, from.src_port_be),
+        client: names::socket(from.src_be.address(), from.src_port_be),
         frontend: Target::destination(&from).socket,
-        source: names::socket(to.src_be, to.src_port_be),
+        source: names::socket(to.src_be.address(), to.src_port_be),
         endpoint: Target::destination(&to).socket,
         state: tcp::state_name(number, flow.state),
         expired: flow.is_over(number, clock.now),

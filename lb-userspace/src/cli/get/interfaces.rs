@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
 use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
@@ -28,7 +28,7 @@ pub(crate) struct InterfaceRow {
     /// Hooks that a program is pinned on: `xdp`, `in`, `out`.
     programs: Vec<String>,
     overlay: bool,
-    snat_address: Option<Ipv4Addr>,
+    snat_address: Option<IpAddr>,
 }
 
 /// How packets are met on a device.

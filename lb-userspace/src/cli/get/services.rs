@@ -145,15 +145,21 @@ mod tests {
             (1, "default/web:http".to_owned()),
             (2, "kube-system/dns".to_owned()),
         ]));
-        let web = Service { id: 1, ring: 16, ring_size: 251, flags: service::SERVICE_EXTERNAL_IP };
+        let web = Service {
+            id: 1,
+            ring: 16,
+            ring_size: 251,
+            flags: service::SERVICE_EXTERNAL_IP,
+            ..Service::default()
+        };
         let dns = Service {
             id: 2,
             flags: service::SERVICE_NODE_PORT | service::SERVICE_LOCAL | service::SERVICE_SILENT,
             ..Service::default()
         };
         let catch_all = Service { flags: service::SERVICE_CATCH_ALL, ..Service::default() };
-        let vip = u32::from_ne_bytes([203, 0, 113, 10]);
-        let node = u32::from_ne_bytes([172, 18, 0, 2]);
+        let vip = std::net::IpAddr::from([203, 0, 113, 10]).into();
+        let node = std::net::IpAddr::from([172, 18, 0, 2]).into();
         let local = Backend { flags: backend::BACKEND_LOCAL, ..Backend::default() };
         let stats =
             ServiceStats { packets: 7, bytes: 2048, reply_packets: 5, reply_bytes: 640, new_flows: 1 };

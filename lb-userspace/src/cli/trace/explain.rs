@@ -1,8 +1,12 @@
 //! Steps of the packet path as sentences.
 
-use std::{collections::BTreeMap, net::SocketAddrV4};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use lb_common::{
+    address::Address,
     backend::{BACKEND_LOCAL, BACKEND_TERMINATING},
     drop_reason::DropReason,
     flow::{FLOW_LOCAL, FLOW_REVERSE},
@@ -27,7 +31,7 @@ pub(crate) struct Names {
     /// Devices by index.
     pub(crate) devices: BTreeMap<u32, String>,
     /// Endpoints by index.
-    pub(crate) endpoints: BTreeMap<u32, SocketAddrV4>,
+    pub(crate) endpoints: BTreeMap<u32, SocketAddr>,
 }
 
 impl Names {
@@ -50,7 +54,7 @@ pub(crate) fn explain(packet: &Packet, steps: &[TraceStep], names: &Names) -> Ve
 }
 
 fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
-    let TraceStep { kind, a, b, c } = *step;
+    let TraceStep { kind, a, b, c, from, to } = *step;
     let Some(kind) = Step::from_u32(kind) else {
         return format!("Step {kind} ({a}, {b}, {c}) of another release.");
     };
@@ -77,14 +81,14 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
             packet.destination.ip()
         ),
         Step::RingSlot => format!("The tuple's hash picks slot {a} of the ring, which holds backend {b}."),
-        Step::Backend => backend(names::socket(a, b as u16), c),
-        Step::Fib => fib(i64::from(a.cast_signed()), &names.device(b), c),
+        Step::Backend => backend(names::socket(to, a as u16), b),
+        Step::Fib => fib(i64::from(a.cast_signed()), &names.device(b), from),
         Step::SourcePort if c == 1 => format!("The client's source port {a} is kept."),
         Step::SourcePort => format!("Source port {a} is free towards the endpoint, at attempt {}.", b + 1),
         Step::Rewrite => format!(
             "The packet becomes {} -> {}.",
-            names::socket(a, ((c >> 16) as u16).to_be()),
-            names::socket(b, (c as u16).to_be())
+            names::socket(from, ((a >> 16) as u16).to_be()),
+            names::socket(to, (a as u16).to_be())
         ),
         Step::LeftToStack => "XDP cannot send it there: it leaves the packet untouched to tcx.".to_owned(),
         Step::Pass => "It goes on to the node's stack, which delivers it.".to_owned(),
@@ -140,7 +144,7 @@ fn service_hit(packet: &Packet, service: &str, flags: u32, ring_size: u32) -> St
     format!("{} is {kind} of Service {service}, externalTrafficPolicy {policy}; {ring}.", target(packet))
 }
 
-fn backend(endpoint: SocketAddrV4, flags: u32) -> String {
+fn backend(endpoint: SocketAddr, flags: u32) -> String {
     if endpoint.ip().is_unspecified() {
         return "The backend's index is free: the endpoint has just been deleted.".to_owned();
     }
@@ -151,10 +155,11 @@ fn backend(endpoint: SocketAddrV4, flags: u32) -> String {
 }
 
 /// A FIB look-up; codes are `BPF_FIB_LKUP_RET_*` of the kernel's include/uapi/linux/bpf.h.
-fn fib(code: i64, device: &str, source_be: u32) -> String {
-    let source = match source_be {
-        0 => String::new(),
-        _ => format!(" with source address {}", names::address(source_be)),
+fn fib(code: i64, device: &str, source: Address) -> String {
+    let source = if source.is_none() {
+        String::new()
+    } else {
+        format!(" with source address {}", IpAddr::from(source))
     };
     let refusal = match code {
         FIB_SUCCESS => return format!("The route leads out of {device}{source}."),
@@ -185,12 +190,13 @@ mod tests {
 
     use super::*;
 
-    fn be(octets: [u8; 4]) -> u32 {
-        u32::from_ne_bytes(octets)
+    fn step(kind: Step, a: u32, b: u32, c: u32) -> TraceStep {
+        TraceStep { kind: kind as u32, a, b, c, ..TraceStep::default() }
     }
 
-    fn step(kind: Step, a: u32, b: u32, c: u32) -> TraceStep {
-        TraceStep { kind: kind as u32, a, b, c }
+    fn between(kind: Step, [a, b, c]: [u32; 3], from: [u8; 4], to: [u8; 4]) -> TraceStep {
+        let address = |octets| if octets == [0; 4] { Address::NONE } else { IpAddr::from(octets).into() };
+        TraceStep { kind: kind as u32, a, b, c, from: address(from), to: address(to) }
     }
 
     fn text(steps: &[TraceStep]) -> String {
@@ -214,10 +220,10 @@ mod tests {
             step(Step::FlowMiss, 0, 0, 0),
             step(Step::ServiceHit, 1, service::SERVICE_EXTERNAL_IP, 251),
             step(Step::RingSlot, 17, 3, 0),
-            step(Step::Backend, be([10, 244, 1, 5]), u32::from(8080u16.to_be()), 0),
-            step(Step::Fib, 0, 2, be([172, 18, 0, 2])),
+            between(Step::Backend, [u32::from(8080u16.to_be()), 0, 0], [0; 4], [10, 244, 1, 5]),
+            between(Step::Fib, [0, 2, 0], [172, 18, 0, 2], [0; 4]),
             step(Step::SourcePort, 51_234, 0, 0),
-            step(Step::Rewrite, be([172, 18, 0, 2]), be([10, 244, 1, 5]), 51_234 << 16 | 8080),
+            between(Step::Rewrite, [51_234 << 16 | 8080, 0, 0], [172, 18, 0, 2], [10, 244, 1, 5]),
             step(Step::Forward, 2, 0, 0),
         ]), @r"
         No flow knows this tuple.
@@ -235,7 +241,7 @@ mod tests {
     fn an_established_flow_to_a_local_endpoint() {
         insta::assert_snapshot!(text(&[
             step(Step::FlowHit, u32::from(FLOW_LOCAL), 3, 1),
-            step(Step::Rewrite, be([198, 51, 100, 7]), be([10, 244, 1, 5]), 40_000 << 16 | 8080),
+            between(Step::Rewrite, [40_000 << 16 | 8080, 0, 0], [198, 51, 100, 7], [10, 244, 1, 5]),
             step(Step::Pass, 0, 0, 0),
         ]), @r"
         It belongs to a live flow of Service default/web:http to endpoint 10.244.1.5:8080 on this node.
@@ -286,13 +292,13 @@ mod tests {
             step(Step::FlowOver, u32::from(tcp::RESET), time::seconds(60), 0),
             step(Step::FlowRestored, 0, 3, 0),
             step(Step::EndpointGone, 9, 0, 0),
-            step(Step::Backend, be([10, 244, 0, 9]), u32::from(80u16.to_be()), u32::from(BACKEND_LOCAL | BACKEND_TERMINATING)),
+            between(Step::Backend, [u32::from(80u16.to_be()), u32::from(BACKEND_LOCAL | BACKEND_TERMINATING), 0], [0; 4], [10, 244, 0, 9]),
             step(Step::Backend, 0, 0, 0),
             step(Step::Fib, 7, 3, 0),
             step(Step::Fib, 4, 0, 0),
             step(Step::Fib, -22i32 as u32, 0, 0),
             step(Step::SourcePort, 40_000, 0, 1),
-            TraceStep { kind: 99, a: 1, b: 2, c: 3 },
+            TraceStep { kind: 99, a: 1, b: 2, c: 3, ..TraceStep::default() },
         ]), @r"
         It is not an unfragmented IPv4 TCP or UDP packet with sound headers: not ours.
         No frontend, VIP, source port or local endpoint fits it: no table is looked up.

@@ -146,8 +146,8 @@ fn name_endpoint(pinned: &Pinned, step: &TraceStep, names: &mut Names) -> Result
     let named = matches!(Step::from_u32(step.kind), Some(Step::FlowHit | Step::FlowRestored));
     if named {
         let backend = pinned.backend(step.b)?;
-        if backend.address_be != 0 {
-            names.endpoints.insert(step.b, names::socket(backend.address_be, backend.port_be));
+        if !backend.address.is_none() {
+            names.endpoints.insert(step.b, names::socket(backend.address, backend.port_be));
         }
     }
     Ok(())
@@ -241,7 +241,7 @@ mod tests {
             destination: args.destination,
             tcp_flags: tcp::flag::SYN,
         };
-        let step = |kind: Step, a: u32| TraceStep { kind: kind as u32, a, b: 0, c: 0 };
+        let step = |kind: Step, a: u32| TraceStep { kind: kind as u32, a, ..TraceStep::default() };
         let stages = [
             (Hook::Xdp, vec![step(Step::FlowMiss, 0), step(Step::LeftToStack, 0)]),
             (Hook::TcxIngress, vec![step(Step::Drop, DropReason::NoRoute as u32)]),

@@ -58,8 +58,8 @@ impl Verdict {
         let last = |kind: Step| steps.iter().rev().find(|step| step.kind == kind as u32);
         let (source, destination) = last(Step::Rewrite)
             .map(|step| {
-                let source = names::socket(step.a, ((step.c >> 16) as u16).to_be());
-                let destination = names::socket(step.b, (step.c as u16).to_be());
+                let source = names::socket(step.from, ((step.a >> 16) as u16).to_be());
+                let destination = names::socket(step.to, (step.a as u16).to_be());
                 (source.to_string(), destination.to_string())
             })
             .unwrap_or_default();
@@ -116,26 +116,34 @@ impl fmt::Display for Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn verdict(steps: &[(Step, u32)]) -> String {
         let steps: Vec<_> = steps
             .iter()
-            .map(|(kind, a)| TraceStep { kind: *kind as u32, a: *a, b: 0, c: 5 << 16 | 6 })
+            .map(|(kind, a)| TraceStep {
+                kind: *kind as u32,
+                a: *a,
+                from: IpAddr::from([10, 0, 0, 1]).into(),
+                to: IpAddr::from([10, 0, 0, 2]).into(),
+                ..TraceStep::default()
+            })
             .collect();
         Verdict::of(&steps, &Names::default()).to_string()
     }
 
     #[test]
     fn the_last_step_decides() {
-        let octets = u32::from_ne_bytes([10, 0, 0, 1]);
+        let ports = 5 << 16 | 6;
         assert_eq!(
-            verdict(&[(Step::Rewrite, octets), (Step::Forward, 7)]),
-            "forwarded through if7 as 10.0.0.1:5 -> 0.0.0.0:6"
+            verdict(&[(Step::Rewrite, ports), (Step::Forward, 7)]),
+            "forwarded through if7 as 10.0.0.1:5 -> 10.0.0.2:6"
         );
         assert_eq!(
-            verdict(&[(Step::Rewrite, octets), (Step::Pass, 0)]),
-            "delivered on this node as 10.0.0.1:5 -> 0.0.0.0:6"
+            verdict(&[(Step::Rewrite, ports), (Step::Pass, 0)]),
+            "delivered on this node as 10.0.0.1:5 -> 10.0.0.2:6"
         );
         let reason = DropReason::UnknownPort as u32;
         assert_eq!(verdict(&[(Step::Drop, reason)]), "dropped (unknown-port)");

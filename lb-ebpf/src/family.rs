@@ -1,0 +1,86 @@
+//! What the kernel keeps apart by IP family: flow tables and the form of a FIB query.
+
+use aya_ebpf::{
+    bindings::bpf_fib_lookup,
+    maps::{Array, LruHashMap},
+};
+use lb_common::{
+    address::{IpAddress, V4, V6},
+    flow::{Flow, FlowKey, RestoreBucket},
+};
+
+use crate::maps;
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// A family as the kernel serves it.
+pub(crate) trait Family: IpAddress {
+    fn flows() -> &'static LruHashMap<FlowKey<Self>, Flow<Self>>;
+    fn restore() -> &'static Array<RestoreBucket<Self>>;
+    fn restore_mask() -> u32;
+    /// Writes family and addresses of a query.
+    fn ask(query: &mut bpf_fib_lookup, src: Self, dst: Self);
+    /// The source address of an answer.
+    fn source(query: &bpf_fib_lookup) -> Self;
+}
+
+impl Family for V4 {
+    #[inline(always)]
+    fn flows() -> &'static LruHashMap<FlowKey<Self>, Flow<Self>> {
+        &maps::FLOWS
+    }
+
+    #[inline(always)]
+    fn restore() -> &'static Array<RestoreBucket<Self>> {
+        &maps::RESTORE
+    }
+
+    #[inline(always)]
+    fn restore_mask() -> u32 {
+        maps::RESTORE_MASK.load()
+    }
+
+    #[inline(always)]
+    fn ask(query: &mut bpf_fib_lookup, src: Self, dst: Self) {
+        query.family = AF_INET;
+        query.__bindgen_anon_3.ipv4_src = src;
+        query.__bindgen_anon_4.ipv4_dst = dst;
+    }
+
+    #[inline(always)]
+    fn source(query: &bpf_fib_lookup) -> Self {
+        // SAFETY: every view of the union is of integers.
+        unsafe { query.__bindgen_anon_3.ipv4_src }
+    }
+}
+
+impl Family for V6 {
+    #[inline(always)]
+    fn flows() -> &'static LruHashMap<FlowKey<Self>, Flow<Self>> {
+        &maps::FLOWS6
+    }
+
+    #[inline(always)]
+    fn restore() -> &'static Array<RestoreBucket<Self>> {
+        &maps::RESTORE6
+    }
+
+    #[inline(always)]
+    fn restore_mask() -> u32 {
+        maps::RESTORE6_MASK.load()
+    }
+
+    #[inline(always)]
+    fn ask(query: &mut bpf_fib_lookup, src: Self, dst: Self) {
+        query.family = AF_INET6;
+        query.__bindgen_anon_3.ipv6_src = src;
+        query.__bindgen_anon_4.ipv6_dst = dst;
+    }
+
+    #[inline(always)]
+    fn source(query: &bpf_fib_lookup) -> Self {
+        // SAFETY: every view of the union is of integers.
+        unsafe { query.__bindgen_anon_3.ipv6_src }
+    }
+}
