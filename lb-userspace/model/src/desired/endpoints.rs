@@ -51,10 +51,8 @@ pub(super) struct Locality<'a> {
 impl<'a> Locality<'a> {
     pub(super) fn new(snapshot: &Snapshot, config: &'a NodeConfig) -> Self {
         let node = snapshot.nodes.get(&config.node_name);
-        // A podCIDR that does not parse is refused once, by the guard.
-        let pod_cidrs =
-            node.into_iter().flat_map(|node| &node.pod_cidrs).filter_map(|cidr| cidr.parse().ok());
-        Self { config, pod_cidrs: pod_cidrs.collect() }
+        let pod_cidrs = node.map(|node| node.pod_cidrs.clone()).unwrap_or_default();
+        Self { config, pod_cidrs }
     }
 
     pub(super) fn is_local(&self, endpoint: &Endpoint) -> bool {

@@ -33,8 +33,9 @@ pub(super) fn assign<'a>(
     config: &NodeConfig,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<Owner<'a>> {
-    let node_port_addresses = config.node_port_addresses(snapshot);
-    let guard = Guard::new(snapshot, config, refusals);
+    let node_port_addresses: Vec<_> =
+        config.node_port_addresses(snapshot).into_iter().filter_map(ipv4).collect();
+    let guard = Guard::new(snapshot, config);
     let mut by_age: Vec<_> = snapshot.services.iter().collect();
     by_age.sort_by_key(|(_, service)| service.created);
     let mut owners: Vec<Owner<'a>> = Vec::new();
@@ -70,6 +71,10 @@ pub(super) fn assign<'a>(
     owners
 }
 
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    if let IpAddr::V4(address) = address { Some(address) } else { None }
+}
+
 fn policy_flags(service: &Service) -> u32 {
     match service.external_traffic_policy {
         TrafficPolicy::Cluster => 0,
@@ -102,7 +107,7 @@ fn vips(
         let objection = match vip {
             IpAddr::V6(_) => Some((reason::IPV6_NOT_SERVED, "IPv6, which is not served".to_owned())),
             IpAddr::V4(address) => {
-                let objection = not_allowed(key, *vip, kind, config).or_else(|| guard.objection(*address));
+                let objection = not_allowed(key, *vip, kind, config).or_else(|| guard.objection(*vip));
                 if objection.is_none() {
                     vips.push((*address, kind));
                 }

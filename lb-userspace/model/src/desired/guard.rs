@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
 };
 
 use crate::{
     cidr::Cidr,
     config::NodeConfig,
-    object::{ObjectKey, Refusal, Snapshot},
+    object::{ObjectKey, Snapshot},
     refusal::reason,
 };
 
@@ -27,7 +27,7 @@ pub(super) struct Guard<'a> {
 pub(super) type Objection = (&'static str, String);
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, config: &'a NodeConfig, refusals: &mut Vec<Refusal>) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, config: &'a NodeConfig) -> Self {
         let services = &snapshot.services;
         let vips: BTreeSet<IpAddr> = services
             .values()
@@ -45,18 +45,8 @@ impl<'a> Guard<'a> {
             endpoints: BTreeMap::new(),
         };
         for (name, node) in &snapshot.nodes {
-            guard.nodes.extend(node.addresses.iter().map(|address| (*address, name.as_str())));
-            for written in &node.pod_cidrs {
-                match written.parse() {
-                    Ok(cidr) => guard.pod_cidrs.push((cidr, name)),
-                    Err(error) => refusals.push(Refusal {
-                        kind: "Node".to_owned(),
-                        object: ObjectKey::new("", name),
-                        reason: reason::INVALID_POD_CIDR.to_owned(),
-                        message: format!("spec.podCIDRs of Node {name}: {error}"),
-                    }),
-                }
-            }
+            guard.nodes.extend(node.addresses().map(|address| (address, name.as_str())));
+            guard.pod_cidrs.extend(node.pod_cidrs.iter().map(|cidr| (*cidr, name.as_str())));
         }
         if !vips.is_empty() {
             for (key, slice) in &snapshot.slices {
@@ -68,8 +58,7 @@ impl<'a> Guard<'a> {
     }
 
     /// What speaks against serving `address` on behalf of anyone.
-    pub(super) fn objection(&self, address: Ipv4Addr) -> Option<Objection> {
-        let ip = IpAddr::V4(address);
+    pub(super) fn objection(&self, ip: IpAddr) -> Option<Objection> {
         if let Some(node) = self.nodes.get(&ip) {
             return Some((reason::FRONTEND_IS_NODE_ADDRESS, format!("an address of Node {node}")));
         }
@@ -89,17 +78,28 @@ impl<'a> Guard<'a> {
         if let Some(slice) = self.endpoints.get(&ip) {
             return Some((reason::FRONTEND_IS_POD_ADDRESS, format!("an endpoint of EndpointSlice {slice}")));
         }
-        is_special(address)
+        is_special(ip)
             .then(|| (reason::FRONTEND_IS_SPECIAL_ADDRESS, "reserved for special use (RFC 6890)".to_owned()))
     }
 }
 
 /// Addresses that the API server refuses as external IPs too (`ValidateNonSpecialIP`), and those that no unicast
 /// packet carries.
-fn is_special(address: Ipv4Addr) -> bool {
-    address.octets()[0] == 0
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
+fn is_special(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.octets()[0] == 0
+                || address.is_loopback()
+                || address.is_link_local()
+                || address.is_multicast()
+                || address.is_broadcast()
+        }
+        IpAddr::V6(address) => {
+            address.is_unspecified()
+                || address.is_loopback()
+                || address.is_unicast_link_local()
+                || address.is_multicast()
+                || address.to_ipv4_mapped().is_some()
+        }
+    }
 }

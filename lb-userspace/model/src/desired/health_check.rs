@@ -99,6 +99,8 @@ mod tests {
             ready: *ready,
             serving: true,
             terminating: *terminating,
+            for_nodes: Vec::new(),
+            for_zones: Vec::new(),
         });
         let slice = EndpointSlice {
             service: "web".to_owned(),

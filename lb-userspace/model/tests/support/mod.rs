@@ -62,8 +62,10 @@ prop_compose! {
         ports in collection::vec(service_port(), 1..3),
     ) -> Service {
         let external_traffic_policy = if local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
-        let cluster_ips = Vec::new();
-        Service { created, service_type, cluster_ips, external_ips, load_balancer_ips, external_traffic_policy, ports, ..Service::default() }
+        Service {
+            created, service_type, external_ips, load_balancer_ips, external_traffic_policy, ports,
+            ..Service::default()
+        }
     }
 }
 
@@ -71,7 +73,7 @@ prop_compose! {
     fn endpoint()(last in 1u8..10, node in 1u8..4, ready: bool, serving: bool, terminating: bool) -> Endpoint {
         let address = IpAddr::from([10, 0, 0, last]);
         let node = Some(format!("n{node}")).filter(|_| node < 3);
-        Endpoint { address, node, ready, serving, terminating }
+        Endpoint { address, node, ready, serving, terminating, for_nodes: Vec::new(), for_zones: Vec::new() }
     }
 }
 
@@ -82,7 +84,7 @@ prop_compose! {
         endpoints in collection::vec(endpoint(), 0..6),
     ) -> EndpointSlice {
         let ports = ports.into_iter().map(|(name, protocol, port)| EndpointPort { name, protocol, port }).collect();
-        EndpointSlice { service: format!("s{service}"), ports, endpoints }
+        EndpointSlice { service: format!("s{service}"), ports, endpoints, ..EndpointSlice::default() }
     }
 }
 
@@ -95,7 +97,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let services =
         collection::btree_map((0u8..6).prop_map(|n| ObjectKey::new("ns", format!("s{n}"))), service(), 0..6);
     (services, slices()).prop_map(|(services, slices)| {
-        let node = Node { addresses: vec!["192.0.2.1".parse().unwrap()], pod_cidrs: Vec::new() };
+        let node = Node { internal_ips: vec!["192.0.2.1".parse().unwrap()], ..Node::default() };
         let services = services.into_iter().collect();
         Snapshot { services, slices, nodes: [("n1".to_owned(), node)].into(), refused: [].into() }
     })

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use lb_model::{
@@ -82,12 +82,10 @@ impl Relations {
 
 /// A node that allows everything that a flag could allow, and answers NodePorts on an address that stands for any.
 fn any_node() -> NodeConfig {
+    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     NodeConfig {
-        primary_addresses: vec![Ipv4Addr::UNSPECIFIED],
-        external_ips_allowed: ExternalIpPolicy::everywhere(vec![Cidr::holding(
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            0,
-        )]),
+        primary_addresses: any.to_vec(),
+        external_ips_allowed: ExternalIpPolicy::everywhere(any.map(|any| Cidr::holding(any, 0)).to_vec()),
         ..NodeConfig::default()
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn run(bpf_dir: &Path, args: &TraceArgs, out: &mut impl io::Write) ->
     let protocol = Protocol::from(args.protocol);
     let tcp_flags = match protocol {
         Protocol::Tcp => args.flags.iter().fold(0, |flags, flag| flags | flag.bit()),
-        Protocol::Udp => 0,
+        Protocol::Udp | Protocol::Sctp => 0,
     };
     let packet = Packet { protocol, source: args.source, destination: args.destination, tcp_flags };
     let mut names = Names {
@@ -180,7 +180,7 @@ fn report(
         .collect();
     let flags = match packet.protocol {
         Protocol::Tcp => args.flags.iter().map(|flag| format!("{flag:?}").to_lowercase()).collect(),
-        Protocol::Udp => Vec::new(),
+        Protocol::Udp | Protocol::Sctp => Vec::new(),
     };
     Trace {
         api_version: API_VERSION,

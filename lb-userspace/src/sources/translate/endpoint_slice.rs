@@ -1,11 +1,10 @@
 //! discovery.k8s.io/v1 EndpointSlice.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::discovery::v1 as discovery;
-use lb_model::object::{Endpoint, EndpointPort, EndpointSlice};
+use lb_model::object::{Endpoint, EndpointPort, EndpointSlice, IpFamily};
 
 use super::{
+    created,
     field::{self, Finding, keep, reason},
     has_label,
     service::{HEADLESS, SERVICE_PROXY_NAME},
@@ -14,27 +13,35 @@ use super::{
 /// The Service that a slice belongs to (`discovery/v1` `LabelServiceName`).
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// The slice, or nothing where it is not ours: of another address family, of no Service, of a Service that is not
-/// proxied.
+/// Who fills the slice (`discovery/v1` `LabelManagedBy`).
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The controller that fills slices from the pods that a Service selects.
+const POD_CONTROLLER: &str = "endpointslice-controller.k8s.io";
+
+/// The slice, or nothing where it is not ours: of host names, of no Service, of a Service that is not proxied.
 pub(super) fn translate(
     object: &discovery::EndpointSlice,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<EndpointSlice>, Finding> {
     field::check_name(&object.metadata)?;
-    match object.address_type.as_str() {
-        "IPv4" => {}
-        "IPv6" | "FQDN" => return Ok(None),
+    let family = match object.address_type.as_str() {
+        "IPv4" => IpFamily::Ipv4,
+        "IPv6" => IpFamily::Ipv6,
+        "FQDN" => return Ok(None),
         other => {
-            let message = format!("{other:?} is no address type; use IPv4");
+            let message = format!("{other:?} is no address type; use IPv4 or IPv6");
             return Err(Finding::new("addressType", reason::INVALID_VALUE, message));
         }
-    }
-    let service = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+    };
+    let label = |name: &str| object.metadata.labels.as_ref().and_then(|labels| labels.get(name));
+    let service = label(SERVICE_NAME);
     let Some(service) = service.filter(|name| !name.is_empty()) else { return Ok(None) };
     if has_label(&object.metadata, SERVICE_PROXY_NAME) || has_label(&object.metadata, HEADLESS) {
         return Ok(None);
     }
     Ok(Some(EndpointSlice {
+        created: created(&object.metadata),
+        lists_pods: label(MANAGED_BY).is_some_and(|manager| manager == POD_CONTROLLER),
         service: service.clone(),
         ports: object
             .ports
@@ -47,16 +54,14 @@ pub(super) fn translate(
             .endpoints
             .iter()
             .enumerate()
-            .filter_map(|(i, entry)| keep(endpoint(i, entry), findings))
+            .filter_map(|(i, entry)| keep(endpoint(i, entry, family), findings))
             .collect(),
     }))
 }
 
 fn port(i: usize, entry: &discovery::EndpointPort) -> Result<Option<EndpointPort>, Finding> {
-    // "All ports" has no meaning behind a Service port. SCTP is refused once, at the Service that asks for it.
-    let (Some(number), false) = (entry.port, entry.protocol.as_deref() == Some("SCTP")) else {
-        return Ok(None);
-    };
+    // "All ports" has no meaning behind a Service port.
+    let Some(number) = entry.port else { return Ok(None) };
     Ok(Some(EndpointPort {
         name: entry.name.clone().unwrap_or_default(),
         protocol: field::protocol(format!("ports[{i}].protocol"), entry.protocol.as_deref())?,
@@ -64,20 +69,21 @@ fn port(i: usize, entry: &discovery::EndpointPort) -> Result<Option<EndpointPort
     }))
 }
 
-fn endpoint(i: usize, entry: &discovery::Endpoint) -> Result<Endpoint, Finding> {
+fn endpoint(i: usize, entry: &discovery::Endpoint, family: IpFamily) -> Result<Endpoint, Finding> {
     let path = format!("endpoints[{i}].addresses");
     let Some(text) = entry.addresses.first() else {
-        return Err(Finding::new(path, reason::INVALID_ADDRESS, "empty; give the endpoint an IPv4 address"));
+        let message = format!("empty; give the endpoint an {family} address");
+        return Err(Finding::new(path, reason::INVALID_ADDRESS, message));
     };
     let field = format!("{path}[0]");
-    let address = match field::reachable_address(field.clone(), text)? {
-        ip @ IpAddr::V4(_) => ip,
-        ip @ IpAddr::V6(_) => {
-            let message =
-                format!("{ip} in a slice of addressType IPv4; move it to a slice of addressType IPv6");
-            return Err(Finding::new(field, reason::INVALID_ADDRESS, message));
-        }
-    };
+    let address = field::reachable_address(field.clone(), text)?;
+    let own = IpFamily::of(address);
+    if own != family {
+        let message =
+            format!("{address} in a slice of addressType {family}; move it to a slice of addressType {own}");
+        return Err(Finding::new(field, reason::INVALID_ADDRESS, message));
+    }
+    let hints = entry.hints.as_ref();
     let conditions = entry.conditions.as_ref();
     let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
     Ok(Endpoint {
@@ -86,5 +92,15 @@ fn endpoint(i: usize, entry: &discovery::Endpoint) -> Result<Endpoint, Finding> 
         ready,
         serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(ready),
         terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
+        for_nodes: hints
+            .iter()
+            .flat_map(|hints| hints.for_nodes.iter().flatten())
+            .map(|node| node.name.clone())
+            .collect(),
+        for_zones: hints
+            .iter()
+            .flat_map(|hints| hints.for_zones.iter().flatten())
+            .map(|zone| zone.name.clone())
+            .collect(),
     })
 }

@@ -17,6 +17,8 @@ pub mod reason {
     pub const DUPLICATE_PORT: &str = "DuplicatePort";
     /// Not an address, or one that cannot be served.
     pub const INVALID_ADDRESS: &str = "InvalidAddress";
+    /// Not a range of addresses.
+    pub const INVALID_RANGE: &str = "InvalidRange";
     /// A protocol that Sluice does not forward.
     pub const UNSUPPORTED_PROTOCOL: &str = "UnsupportedProtocol";
     /// A value that the API does not know.
@@ -96,33 +98,39 @@ pub(super) fn port(field: String, number: i32) -> Result<u16, Finding> {
 
 /// A protocol; nothing is TCP.
 pub(super) fn protocol(field: String, text: Option<&str>) -> Result<Protocol, Finding> {
-    let message = match text {
-        None | Some("" | "TCP") => return Ok(Protocol::Tcp),
-        Some("UDP") => return Ok(Protocol::Udp),
-        Some("SCTP") => {
-            "SCTP is not forwarded by this version; use TCP or UDP, or leave the port to kube-proxy".into()
+    match text {
+        None | Some("" | "TCP") => Ok(Protocol::Tcp),
+        Some("UDP") => Ok(Protocol::Udp),
+        Some("SCTP") => Ok(Protocol::Sctp),
+        Some(other) => {
+            let message = format!("{other:?} is not a protocol; use TCP, UDP or SCTP");
+            Err(Finding::new(field, reason::UNSUPPORTED_PROTOCOL, message))
         }
-        Some(other) => format!("{other:?} is not a protocol; use TCP or UDP"),
-    };
-    Err(Finding::new(field, reason::UNSUPPORTED_PROTOCOL, message))
+    }
 }
 
-/// An address.
+/// An address that is somebody's. An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) is the IPv4 address in it.
 pub(super) fn address(field: String, text: &str) -> Result<IpAddr, Finding> {
+    Ok(parse(field, text)?.to_canonical())
+}
+
+fn parse(field: String, text: &str) -> Result<IpAddr, Finding> {
     text.parse().map_err(|_| {
-        let message = format!("{text:?} is not an IP address; write it like 203.0.113.10");
+        let message = format!("{text:?} is not an IP address; write it like 203.0.113.10 or 2001:db8::10");
         Finding::new(field, reason::INVALID_ADDRESS, message)
     })
 }
 
 /// An address that packets from outside can be sent to: what `ValidateNonSpecialIP` of the API server accepts.
 pub(super) fn reachable_address(field: String, text: &str) -> Result<IpAddr, Finding> {
-    let ip = address(field.clone(), text)?;
+    let ip = parse(field.clone(), text)?;
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let what = if ip.is_unspecified() {
+    let what = if ip.to_canonical() != ip {
+        "an IPv4-mapped IPv6 address"
+    } else if ip.is_unspecified() {
         "the unspecified address"
     } else if ip.is_loopback() {
         "a loopback address"

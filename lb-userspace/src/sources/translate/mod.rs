@@ -1,13 +1,14 @@
 //! Kubernetes API objects → the model's objects, and by name what could not be taken.
 //!
 //! A bad entry (one port, one address) is refused alone and the rest of its object is served; an object that says
-//! nothing usable is refused whole. Objects that are simply not ours (headless Services, IPv6 slices, …) are skipped
+//! nothing usable is refused whole. Objects that are simply not ours (headless Services, FQDN slices, …) are skipped
 //! in silence: that is a rule, not a fault.
 
 mod endpoint_slice;
 mod field;
 mod node;
 mod service;
+mod traffic;
 
 use k8s_openapi::{
     api::{core::v1 as core, discovery::v1 as discovery},
@@ -181,6 +182,11 @@ fn decode<T: DeserializeOwned>(object: &Value) -> Result<T, Finding> {
             format!("{}; write the field as the Kubernetes API has it", error.into_inner()),
         )
     })
+}
+
+/// `metadata.creationTimestamp` in seconds since the epoch; 0 where there is none.
+fn created(metadata: &ObjectMeta) -> i64 {
+    metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }
 
 fn has_label(metadata: &ObjectMeta, label: &str) -> bool {

@@ -3,25 +3,34 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
-use lb_model::object::Node;
+use lb_model::{cidr::Cidr, object::Node};
 
 use super::field::{self, Finding, keep, reason};
 
-/// The node's addresses (host names are not addresses) and pod ranges.
+/// Where the node is (`core/v1` `LabelTopologyZone`).
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// The node's addresses (host names are not addresses), zone and pod ranges.
 pub(super) fn translate(object: &core::Node, findings: &mut Vec<Finding>) -> Node {
-    let addresses = object.status.iter().flat_map(|status| status.addresses.iter().flatten()).enumerate();
     Node {
-        addresses: addresses
-            .filter(|(_, entry)| matches!(entry.type_.as_str(), "InternalIP" | "ExternalIP"))
-            .filter_map(|(i, entry)| {
-                keep(field::address(format!("status.addresses[{i}].address"), &entry.address), findings)
-            })
-            .collect(),
+        internal_ips: addresses(object, "InternalIP", findings),
+        external_ips: addresses(object, "ExternalIP", findings),
+        zone: object.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE)).cloned(),
         pod_cidrs: pod_cidrs(object)
             .into_iter()
             .filter_map(|(path, text)| keep(cidr(path, text), findings))
             .collect(),
     }
+}
+
+fn addresses(object: &core::Node, kind: &str, findings: &mut Vec<Finding>) -> Vec<IpAddr> {
+    let addresses = object.status.iter().flat_map(|status| status.addresses.iter().flatten()).enumerate();
+    addresses
+        .filter(|(_, entry)| entry.type_ == kind)
+        .filter_map(|(i, entry)| {
+            keep(field::address(format!("status.addresses[{i}].address"), &entry.address), findings)
+        })
+        .collect()
 }
 
 fn pod_cidrs(object: &core::Node) -> Vec<(String, &String)> {
@@ -34,18 +43,10 @@ fn pod_cidrs(object: &core::Node) -> Vec<(String, &String)> {
     }
 }
 
-fn cidr(path: String, text: &str) -> Result<String, Finding> {
-    let valid = text.split_once('/').is_some_and(|(address, length)| {
-        let bits = match address.parse() {
-            Ok(IpAddr::V4(_)) => 32,
-            Ok(IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        length.parse::<u8>().is_ok_and(|length| length <= bits)
-    });
-    if valid {
-        return Ok(text.to_owned());
-    }
-    let message = format!("{text:?} is not a range of addresses; write it like 10.244.1.0/24");
-    Err(Finding::new(path, reason::INVALID_ADDRESS, message))
+fn cidr(path: String, text: &str) -> Result<Cidr, Finding> {
+    let range = Cidr::parse_masked(text).ok().filter(|_| text.contains('/'));
+    range.ok_or_else(|| {
+        let message = format!("{text:?} is not a range of addresses; write it like 10.244.1.0/24");
+        Finding::new(path, reason::INVALID_RANGE, message)
+    })
 }

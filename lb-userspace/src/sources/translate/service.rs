@@ -1,11 +1,14 @@
 //! core/v1 Service.
 
+use std::net::IpAddr;
+
 use k8s_openapi::api::core::v1 as core;
-use lb_model::object::{Service, ServicePort, ServiceType, TrafficPolicy};
+use lb_model::object::{IpFamily, Service, ServicePort, ServiceType};
 
 use super::{
+    created,
     field::{self, Finding, keep, reason},
-    has_label,
+    has_label, traffic,
 };
 
 /// Says that another proxy serves the Service (kube-proxy `pkg/proxy/apis/well_known_labels.go`).
@@ -38,13 +41,14 @@ pub(super) fn translate(
     if headless || has_label(&object.metadata, HEADLESS) || has_label(&object.metadata, SERVICE_PROXY_NAME) {
         return Ok(None);
     }
+    let cluster_ips: Vec<IpAddr> =
+        cluster_ips.into_iter().filter_map(|(field, ip)| keep(field::address(field, ip), findings)).collect();
+    let external_traffic_policy = traffic::policy(spec)?;
     Ok(Some(Service {
-        created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        created: created(&object.metadata),
         service_type,
-        cluster_ips: cluster_ips
-            .into_iter()
-            .filter_map(|(field, ip)| keep(field::address(field, ip), findings))
-            .collect(),
+        ip_families: ip_families(spec, &cluster_ips, findings),
+        cluster_ips,
         external_ips: spec
             .external_ips
             .iter()
@@ -55,11 +59,14 @@ pub(super) fn translate(
             })
             .collect(),
         load_balancer_ips: load_balancer_ips(object, findings),
-        external_traffic_policy: traffic_policy(spec)?,
+        external_traffic_policy,
         health_check_node_port: spec
             .health_check_node_port
             .filter(|number| *number != 0)
             .and_then(|number| keep(field::port("spec.healthCheckNodePort".to_owned(), number), findings)),
+        affinity_seconds: traffic::affinity_seconds(spec, findings),
+        source_ranges: traffic::source_ranges(object, findings),
+        forwarding_mode: traffic::forwarding_mode(&object.metadata, findings),
         ports: ports(spec, findings),
     }))
 }
@@ -75,20 +82,34 @@ fn cluster_ips(spec: &core::ServiceSpec) -> Vec<(String, &str)> {
     fields.into_iter().filter(|(_, ip)| !ip.is_empty()).collect()
 }
 
-fn traffic_policy(spec: &core::ServiceSpec) -> Result<TrafficPolicy, Finding> {
-    match spec.external_traffic_policy.as_deref() {
-        None | Some("" | "Cluster") => Ok(TrafficPolicy::Cluster),
-        Some("Local") => Ok(TrafficPolicy::Local),
-        Some(other) => {
-            let message = format!("{other:?} is no traffic policy; use Cluster or Local");
-            Err(Finding::new("spec.externalTrafficPolicy", reason::INVALID_VALUE, message))
+/// `ipFamilies`, or the families of `clusterIPs`.
+fn ip_families(
+    spec: &core::ServiceSpec,
+    cluster_ips: &[IpAddr],
+    findings: &mut Vec<Finding>,
+) -> Vec<IpFamily> {
+    let mut families: Vec<IpFamily> = Vec::new();
+    for (i, text) in spec.ip_families.iter().flatten().enumerate() {
+        match IpFamily::ALL.into_iter().find(|family| family.to_string() == *text) {
+            Some(family) => families.push(family),
+            None => {
+                let message = format!("{text:?} is no address family; use IPv4 or IPv6");
+                let field = format!("spec.ipFamilies[{i}]");
+                findings.push(Finding::new(field, reason::INVALID_VALUE, message));
+            }
         }
     }
+    if families.is_empty() {
+        families.extend(cluster_ips.iter().map(|address| IpFamily::of(*address)));
+    }
+    families.sort_unstable();
+    families.dedup();
+    families
 }
 
 /// Addresses of the load balancer that are to be short-cut: with `ipMode` Proxy the packets belong to the load
 /// balancer itself (KEP-1860), and an entry with a host name only has no address.
-fn load_balancer_ips(object: &core::Service, findings: &mut Vec<Finding>) -> Vec<std::net::IpAddr> {
+fn load_balancer_ips(object: &core::Service, findings: &mut Vec<Finding>) -> Vec<IpAddr> {
     let ingress = object.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
     let mut addresses = Vec::new();
     for (i, entry) in ingress.into_iter().flatten().enumerate() {

@@ -1,3 +1,5 @@
+mod traffic;
+
 use serde_json::json;
 
 use super::*;
@@ -33,11 +35,15 @@ fn refused(kind: Kind, object: Value) -> Finding {
 
 #[test]
 fn a_service_keeps_all_that_decides_where_packets_go() {
-    use lb_model::object::{Protocol, ServicePort, ServiceType, TrafficPolicy};
+    use lb_model::object::{ForwardingMode, IpFamily, Protocol, ServicePort, ServiceType, TrafficPolicy};
 
     let (service, findings) = service(json!({
-        "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z"},
+        "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z",
+            "annotations": {"sluice.dev/forwarding-mode": "dsr"}},
         "spec": {
+            "loadBalancerClass": "example.com/lb", "allocateLoadBalancerNodePorts": false,
+            "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 600}},
+            "loadBalancerSourceRanges": [" 10.1.2.3/8", "2001:db8::/32"],
             "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
             "externalIPs": ["203.0.113.10"], "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000,
             "ports": [
@@ -56,11 +62,15 @@ fn a_service_keeps_all_that_decides_where_packets_go() {
         Service {
             created: 1_704_164_645,
             service_type: ServiceType::LoadBalancer,
+            ip_families: vec![IpFamily::Ipv4, IpFamily::Ipv6],
             cluster_ips: vec!["10.96.0.10".parse().unwrap(), "fd00::10".parse().unwrap()],
             external_ips: vec!["203.0.113.10".parse().unwrap()],
             load_balancer_ips: vec!["198.51.100.1".parse().unwrap(), "198.51.100.2".parse().unwrap()],
             external_traffic_policy: TrafficPolicy::Local,
+            affinity_seconds: Some(600),
+            source_ranges: Some(vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()]),
             health_check_node_port: Some(32_000),
+            forwarding_mode: ForwardingMode::Dsr,
             ports: vec![
                 ServicePort {
                     name: "http".into(),
@@ -101,7 +111,7 @@ fn a_bad_port_is_refused_alone() {
     let (service, findings) = service(json!({"metadata": {"name": "web"}, "spec": {"ports": [
         {"name": "zero", "port": 0},
         {"name": "big", "port": 65536},
-        {"name": "sctp", "port": 80, "protocol": "SCTP"},
+        {"name": "icmp", "port": 80, "protocol": "ICMP"},
         {"name": "odd", "port": 80, "protocol": "tcp"},
         {"name": "good", "port": 80, "nodePort": 70000},
         {"name": "again", "port": 80},
@@ -116,8 +126,8 @@ fn a_bad_port_is_refused_alone() {
         [
             "spec.ports[0].port: 0 is not a port; use 1 to 65535",
             "spec.ports[1].port: 65536 is not a port; use 1 to 65535",
-            "spec.ports[2].protocol: SCTP is not forwarded by this version; use TCP or UDP, or leave the port to kube-proxy",
-            "spec.ports[3].protocol: \"tcp\" is not a protocol; use TCP or UDP",
+            "spec.ports[2].protocol: \"ICMP\" is not a protocol; use TCP, UDP or SCTP",
+            "spec.ports[3].protocol: \"tcp\" is not a protocol; use TCP, UDP or SCTP",
             "spec.ports[4].nodePort: 70000 is not a port; use 1 to 65535",
             "spec.ports[5]: TCP 80 is already a port of this Service; remove one",
             "spec.ports[6]: \"good\" already names a port of this Service; choose another name",
@@ -153,20 +163,64 @@ fn a_bad_address_is_refused_alone() {
 }
 
 #[test]
+fn families_are_those_that_the_service_names_or_else_those_of_its_cluster_ips() {
+    use lb_model::object::IpFamily::{Ipv4, Ipv6};
+    let families = |spec: Value| {
+        let (service, findings) = service(json!({"metadata": {"name": "web"}, "spec": spec}));
+        (service.ip_families, findings.len())
+    };
+    assert_eq!(families(json!({"ipFamilies": ["IPv6", "IPv4"]})), (vec![Ipv4, Ipv6], 0));
+    assert_eq!(families(json!({"ipFamilies": ["IPv6"], "clusterIP": "10.96.0.1"})), (vec![Ipv6], 0));
+    assert_eq!(families(json!({"clusterIPs": ["fd00::1"]})), (vec![Ipv6], 0));
+    assert_eq!(families(json!({"ipFamilies": ["ipv4"], "clusterIP": "10.96.0.1"})), (vec![Ipv4], 1));
+    assert_eq!(families(json!({})), (vec![], 0));
+}
+
+#[test]
+fn slices_of_both_families_are_taken_and_say_who_filled_them() {
+    let slice = |family: &str, manager: &str, address: &str| {
+        slice(json!({
+            "metadata": {"name": "web-1", "creationTimestamp": "2024-01-02T03:04:05Z", "labels": {
+                "kubernetes.io/service-name": "web", "endpointslice.kubernetes.io/managed-by": manager,
+            }},
+            "addressType": family, "endpoints": [{"addresses": [address]}],
+        }))
+    };
+    let (v6, findings) = slice("IPv6", "endpointslice-controller.k8s.io", "2001:db8::1");
+    assert_eq!((v6.endpoints.len(), v6.lists_pods, v6.created), (1, true, 1_704_164_645));
+    assert_eq!(findings, [""; 0]);
+    let (v4, findings) = slice("IPv4", "endpointslicemirroring-controller.k8s.io", "2001:db8::1");
+    assert_eq!((v4.endpoints.len(), v4.lists_pods), (0, false));
+    assert_eq!(
+        findings,
+        [
+            "endpoints[0].addresses[0]: 2001:db8::1 in a slice of addressType IPv4; move it to a slice of addressType IPv6"
+        ]
+    );
+    for special in ["::", "::1", "fe80::1", "ff02::1", "::ffff:10.0.0.1"] {
+        assert_eq!(slice("IPv6", "", special).0.endpoints, [], "{special}");
+    }
+}
+
+#[test]
 fn conditions_that_are_absent_count_as_the_api_says() {
     let (slice, findings) = slice(json!({
         "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": 8080}, {"name": "all"}, {"name": "s", "port": 1, "protocol": "SCTP"}],
         "endpoints": [
-            {"addresses": ["10.0.0.1", "10.0.0.2"], "nodeName": "a"},
+            {"addresses": ["10.0.0.1", "10.0.0.2"], "nodeName": "a",
+             "hints": {"forZones": [{"name": "z1"}, {"name": "z2"}], "forNodes": [{"name": "a"}]}},
             {"addresses": ["10.0.0.3"], "conditions": {"ready": false}},
             {"addresses": ["10.0.0.4"], "conditions": {"ready": false, "serving": true, "terminating": true}},
         ],
     }));
     assert_eq!(findings, [""; 0]);
     assert_eq!(slice.service, "web");
-    assert_eq!(slice.ports.iter().map(|port| (&*port.name, port.port)).collect::<Vec<_>>(), [("http", 8080)]);
+    assert_eq!(
+        slice.ports.iter().map(|port| (&*port.name, port.port)).collect::<Vec<_>>(),
+        [("http", 8080), ("s", 1)]
+    );
     let conditions: Vec<_> = slice
         .endpoints
         .iter()
@@ -182,7 +236,12 @@ fn conditions_that_are_absent_count_as_the_api_says() {
             ("10.0.0.4".to_owned(), false, true, true),
         ]
     );
-    assert_eq!(slice.endpoints[0].node.as_deref(), Some("a"));
+    let endpoint = &slice.endpoints[0];
+    assert_eq!(endpoint.node.as_deref(), Some("a"));
+    assert_eq!(
+        (&*endpoint.for_zones, &*endpoint.for_nodes),
+        (&["z1".into(), "z2".into()][..], &["a".into()][..])
+    );
 }
 
 #[test]
@@ -212,7 +271,6 @@ fn a_bad_endpoint_is_refused_alone() {
 fn slices_of_others_are_skipped_in_silence() {
     let ours = json!({"kubernetes.io/service-name": "web"});
     for (what, address_type, labels) in [
-        ("IPv6", "IPv6", ours.clone()),
         ("host names", "FQDN", ours),
         ("of no Service", "IPv4", json!({})),
         (
@@ -233,23 +291,29 @@ fn slices_of_others_are_skipped_in_silence() {
 }
 
 #[test]
-fn a_node_keeps_addresses_and_pod_ranges() {
+fn a_node_keeps_addresses_zone_and_pod_ranges() {
     let (node, findings) = served(
         Kind::Node,
         json!({
-            "metadata": {"name": "a"},
-            "spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "10.244.1.0", "10.244.1.0/33"]},
+            "metadata": {"name": "a", "labels": {"topology.kubernetes.io/zone": "z1"}},
+            "spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00:244::/64", "10.244.1.0", "10.244.1.0/33"]},
             "status": {"addresses": [
                 {"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "192.0.2.1"},
-                {"type": "ExternalIP", "address": "1.2.3"},
+                {"type": "ExternalIP", "address": "1.2.3"}, {"type": "ExternalIP", "address": "203.0.113.1"},
+                {"type": "InternalIP", "address": "2001:db8::1"}, {"type": "InternalIP", "address": "::ffff:192.0.2.9"},
             ]},
         }),
     );
-    let expected =
-        Node { addresses: vec!["192.0.2.1".parse().unwrap()], pod_cidrs: vec!["10.244.1.0/24".into()] };
+    let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let expected = Node {
+        internal_ips: ips(&["192.0.2.1", "2001:db8::1", "192.0.2.9"]),
+        external_ips: ips(&["203.0.113.1"]),
+        zone: Some("z1".into()),
+        pod_cidrs: vec!["10.244.1.0/24".parse().unwrap(), "fd00:244::/64".parse().unwrap()],
+    };
     assert_eq!(node, Object::Node(expected));
     let fields: Vec<_> = findings.iter().map(|finding| finding.split(": ").next().unwrap()).collect();
-    assert_eq!(fields, ["status.addresses[2].address", "spec.podCIDRs[1]", "spec.podCIDRs[2]"]);
+    assert_eq!(fields, ["status.addresses[2].address", "spec.podCIDRs[2]", "spec.podCIDRs[3]"]);
 }
 
 #[test]
