@@ -36,10 +36,10 @@ impl ExternalIpPolicy {
         let ranges: Vec<_> = self.ranges_of(namespace).map(ToString::to_string).collect();
         Some(match (ranges.is_empty(), self.namespaces.is_empty()) {
             (true, true) => {
-                "not served: no external IP is, until --external-ips-allowed names its range".into()
+                "not served: no external IP is, until --external-ips-allowed or --external-ip-policy names its range".into()
             }
             (true, false) => format!("not served: the policy allows namespace {namespace} no external IP"),
-            (false, true) => format!("outside --external-ips-allowed ({})", ranges.join(", ")),
+            (false, true) => format!("outside --external-ips-allowed and --external-ip-policy ({})", ranges.join(", ")),
             (false, false) => {
                 format!(
                     "outside the ranges that the policy allows namespace {namespace} ({})",
@@ -91,9 +91,12 @@ mod tests {
             |policy: ExternalIpPolicy| policy.objection("shop", "192.0.2.1".parse().unwrap()).unwrap();
         assert_eq!(
             objection(policy(&[], &[])),
-            "not served: no external IP is, until --external-ips-allowed names its range"
+            "not served: no external IP is, until --external-ips-allowed or --external-ip-policy names its range"
         );
-        assert_eq!(objection(policy(&["10.0.0.0/8"], &[])), "outside --external-ips-allowed (10.0.0.0/8)");
+        assert_eq!(
+            objection(policy(&["10.0.0.0/8"], &[])),
+            "outside --external-ips-allowed and --external-ip-policy (10.0.0.0/8)"
+        );
         assert_eq!(
             objection(policy(&[], &[("bank", "192.0.2.0/24")])),
             "not served: the policy allows namespace shop no external IP"

@@ -1,6 +1,6 @@
 //! Why the agent ends, and the exit codes that tell it.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use crate::{
     dataplane::{
@@ -67,6 +67,17 @@ pub enum AgentError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// The policy of external IPs is broken from the start.
+    #[error(
+        "the external-IP policy {} cannot be used: {message}; correct it, or start without --external-ip-policy. \
+         `sluice check -f` checks it", .path.display()
+    )]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A device that was asked for.
     #[error(transparent)]

@@ -13,6 +13,7 @@ use lb_model::{
     config::NodeConfig,
     desired::health_check::health_checks,
     object::{Node, Snapshot},
+    policy::ExternalIpPolicy,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -26,6 +27,7 @@ use super::{
     health_check::HealthChecks,
     metrics::Metrics,
     network::Network,
+    policy::{self, Loaded},
     readiness::Readiness,
     reconcile::{Reconciler, remote_endpoints},
     refusals::{Origin, Refusals},
@@ -68,6 +70,8 @@ impl Due {
 /// The agent at work.
 pub(super) struct Agent {
     config: NodeConfig,
+    /// `--external-ips-allowed`, to which the file of `--external-ip-policy` adds.
+    flag: ExternalIpPolicy,
     reconciler: Reconciler<Maps>,
     network: Network,
     snapshot: Option<Arc<Snapshot>>,
@@ -90,6 +94,7 @@ impl Agent {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            flag: config.external_ips_allowed.clone(),
             config,
             reconciler,
             network,
@@ -110,6 +115,7 @@ impl Agent {
     pub(super) async fn follow(
         &mut self,
         feed: Feed,
+        mut policy: watch::Receiver<Loaded>,
         mut changes: impl Stream<Item = Change> + Unpin,
     ) -> Result<(), AgentError> {
         let Feed { mut snapshots, arrivals, mut status, mut task } = feed;
@@ -119,6 +125,7 @@ impl Agent {
         let mut patrol = interval_at((Instant::now() + PATROL).into(), PATROL);
         patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.due.network = Some(Instant::now());
+        self.take_policy(&policy.borrow_and_update());
         self.count_flows();
         loop {
             let next = self.due.next();
@@ -127,6 +134,7 @@ impl Agent {
                 _ = interrupt.recv() => return Ok(()),
                 Ok(()) = snapshots.changed() => self.take(&mut snapshots, &arrivals),
                 Ok(()) = status.changed() => self.metrics.source(&status.borrow_and_update()),
+                Ok(()) = policy.changed() => self.take_policy(&policy.borrow_and_update()),
                 change = changes.next() => match change {
                     Some(change) => self.note(change),
                     None => return Err(AgentError::Ended { what: "the kernel's news of devices and routes" }),
@@ -153,6 +161,16 @@ impl Agent {
             self.due.network = Some(Instant::now());
         }
         Due::no_later(&mut self.due.maps, Duration::ZERO);
+    }
+
+    /// Takes what the policy file says now; a broken text is refused, and the last good one goes on.
+    fn take_policy(&mut self, Loaded { policy, error }: &Loaded) {
+        let combined = policy::combined(&self.flag, policy);
+        if combined != self.config.external_ips_allowed {
+            self.config.external_ips_allowed = combined;
+            Due::no_later(&mut self.due.maps, Duration::ZERO);
+        }
+        self.refusals.set(Origin::Policy, &error.iter().cloned().collect());
     }
 
     fn note(&mut self, change: Change) {

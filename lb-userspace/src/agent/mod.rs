@@ -15,6 +15,7 @@ mod logging;
 mod metrics;
 mod network;
 pub mod options;
+mod policy;
 pub(crate) mod preflight;
 mod readiness;
 mod reconcile;

@@ -30,9 +30,13 @@ pub struct Options {
     /// Where packets are met.
     #[arg(long, env = "SLUICE_MODE", value_enum, default_value_t)]
     pub mode: Mode,
-    /// Serve external IPs inside these ranges; no other external IP is served.
+    /// Serve external IPs inside these ranges, whatever the namespace; no other external IP is served, but for what
+    /// --external-ip-policy allows.
     #[arg(long, env = "SLUICE_EXTERNAL_IPS_ALLOWED", value_name = "CIDR", value_delimiter = ',')]
     pub external_ips_allowed: Vec<Cidr>,
+    /// A file that says which namespaces may claim which external IPs; followed while it changes.
+    #[arg(long, env = "SLUICE_EXTERNAL_IP_POLICY", value_name = "FILE")]
+    pub external_ip_policy: Option<PathBuf>,
     /// Answer on node ports at the node's addresses inside these ranges [default: its primary addresses].
     #[arg(long, env = "SLUICE_NODE_PORT_ADDRESSES", value_name = "CIDR", value_delimiter = ',')]
     pub node_port_addresses: Vec<Cidr>,

@@ -16,6 +16,8 @@ pub(super) enum Origin {
     Snapshot,
     /// Ports of health checks.
     HealthChecks,
+    /// The file of `--external-ip-policy`.
+    Policy,
 }
 
 /// All refusals of the moment.

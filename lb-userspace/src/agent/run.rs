@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AgentError, Options, admin::Admin, events::Agent, health_check, logging, metrics::Metrics,
-    network::Network, preflight, readiness::Readiness, reconcile::Reconciler,
+    network::Network, policy, preflight, readiness::Readiness, reconcile::Reconciler,
 };
 use crate::dataplane::{
     attach::Attacher,
@@ -44,6 +44,8 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     health_check::raise_open_files();
     dir.create()?;
     let _lock = Lock::take(dir)?;
+    let stop = CancellationToken::new();
+    let policy = policy::start(options.external_ip_policy.as_deref(), &stop)?;
     let settings = options.settings();
     let mut ebpf = loader::load(dir, &settings)?;
     loader::pin_programs(&mut ebpf, dir)?;
@@ -51,7 +53,6 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
         tracing::warn!("{error}");
     }
     let maps = Maps::new(Pinned::open(dir)?)?;
-    let stop = CancellationToken::new();
     let feed = options.source().start(stop.clone()).await?;
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?), maps.capacity()));
@@ -64,7 +65,7 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());
     let mut agent =
         Agent::new(node_config(options)?, Reconciler::new(maps), network, readiness.clone(), metrics);
-    let result = agent.follow(feed, changes).await;
+    let result = agent.follow(feed, policy, changes).await;
     readiness.stopping();
     stop.cancel();
     if result.is_ok() {

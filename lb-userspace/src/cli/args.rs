@@ -215,7 +215,7 @@ pub(crate) struct DoctorArgs {
 /// `sluice check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// A file or a folder of manifests, or - for standard input; may be repeated.
+    /// A file or a folder of manifests, the file of --external-ip-policy, or - for standard input; may be repeated.
     #[arg(short, long, required = true, num_args = 1.., value_name = "FILE")]
     pub(crate) filename: Vec<PathBuf>,
 }

@@ -14,6 +14,7 @@ mod error;
 mod follow;
 mod kube;
 pub mod manifest;
+pub mod policy;
 mod publish;
 mod status;
 pub mod translate;

@@ -3,6 +3,7 @@
 
 mod health_check;
 mod node;
+mod policy;
 
 use std::fs;
 

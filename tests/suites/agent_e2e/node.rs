@@ -3,12 +3,13 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{IpAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
+use lb_common::service::SERVICE_EXTERNAL_IP;
 use lb_tests::{
     BPFFS,
     agent::binary,
@@ -19,6 +20,7 @@ use lb_userspace::dataplane::{
     attach::{Hook, link_name},
     cleanup::{CleanupError, Removed, cleanup},
     pin::PinDir,
+    pinned::Pinned,
     spec::Sizes,
     sys::{PinnedLinkInfo, pinned_link},
 };
@@ -155,6 +157,15 @@ impl Node {
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         Some((head.split(' ').nth(1)?.parse().ok()?, head.to_owned(), body.to_owned()))
+    }
+
+    /// External IPs in the maps, in order.
+    pub(crate) fn external_ips(&self) -> Vec<String> {
+        let services = Pinned::open(&self.pins).unwrap().services().unwrap();
+        let external = services.iter().filter(|(_, service)| service.flags & SERVICE_EXTERNAL_IP != 0);
+        let mut addresses: Vec<_> = external.map(|(key, _)| IpAddr::from(key.address).to_string()).collect();
+        addresses.sort();
+        addresses
     }
 
     pub(crate) fn link(&self, hook: Hook) -> Option<PinnedLinkInfo> {

@@ -27,10 +27,11 @@ use crate::sources::{
         document::{self, Class, Document, ObjectAt, Places},
         folder,
     },
+    policy,
     translate::{self, Kind, Object, Outcome, Translation, has_service_name},
 };
 
-/// Checks files, folders of manifests, and `-` for standard input; writes what it found and a summary line. Returns the
+/// Checks files, folders of manifests, the file of `--external-ip-policy`, and `-` for standard input; writes what it found and a summary line. Returns the
 /// number of errors.
 ///
 /// # Errors
@@ -78,14 +79,38 @@ impl Checker {
                 return self.report.whole_file(format!("not UTF-8 text ({error}); save it as UTF-8"));
             }
         };
-        for document in document::parse(text) {
+        let documents = document::parse(text);
+        let alone = documents.len() == 1;
+        for document in documents {
             match document {
+                Ok(document) if policy::is_policy(document.value()) => self.check_policy(&document, alone),
                 Ok(document) => self.check_document(&document),
                 Err(broken) => {
                     let message = format!("{}; correct the YAML", broken.message);
                     self.report.add(broken.place, Severity::Error, message);
                 }
             }
+        }
+    }
+
+    /// The file of `--external-ip-policy`; the Services of all files are judged by it.
+    fn check_policy(&mut self, document: &Document<'_>, alone: bool) {
+        let places = document.places();
+        let mut error = |field: &str, message: String| {
+            self.report.add(places.of(field), Severity::Error, format!("external-IP policy: {message}"));
+        };
+        if !alone {
+            error("", "there are other documents in its file; it has to stand alone".to_owned());
+        }
+        match policy::from_value(document.value()) {
+            Ok(policy) => {
+                self.report.count_policy();
+                if !self.relations.set_policy(policy) {
+                    let message = "there is one already; an agent takes one file";
+                    self.report.add(places.of(""), Severity::Error, format!("external-IP policy: {message}"));
+                }
+            }
+            Err(wrong) => error(&wrong.field, wrong.to_string()),
         }
     }
 

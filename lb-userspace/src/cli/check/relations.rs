@@ -22,6 +22,7 @@ pub(super) struct Relations {
     defined: BTreeMap<(Kind, ObjectKey), At>,
     twice: Vec<(At, Kind, ObjectKey)>,
     snapshot: Snapshot,
+    policy: Option<ExternalIpPolicy>,
 }
 
 impl Relations {
@@ -37,6 +38,13 @@ impl Relations {
         }
     }
 
+    /// Judges external IPs by `policy`; false where there is one already.
+    pub(super) fn set_policy(&mut self, policy: ExternalIpPolicy) -> bool {
+        let first = self.policy.is_none();
+        self.policy.get_or_insert(policy);
+        first
+    }
+
     /// Reports what is wrong between objects.
     pub(super) fn check(&self, report: &mut Report) {
         for (at, kind, key) in &self.twice {
@@ -45,7 +53,7 @@ impl Relations {
             let message = format!("{} {key}: already defined at {first}; remove one", kind.as_str());
             report.add_at(*at, Severity::Error, message);
         }
-        for refusal in desired(&self.snapshot, &any_node()).refusals {
+        for refusal in desired(&self.snapshot, &self.any_node()).refusals {
             let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == refusal.kind);
             if let Some(at) = kind.and_then(|kind| self.defined.get(&(kind, refusal.object.clone()))) {
                 report.add_at(*at, Severity::Error, refusal.message);
@@ -78,14 +86,16 @@ impl Relations {
             known.join(", ")
         ))
     }
-}
 
-/// A node that allows everything that a flag could allow, and answers NodePorts on an address that stands for any.
-fn any_node() -> NodeConfig {
-    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    NodeConfig {
-        primary_addresses: any.to_vec(),
-        external_ips_allowed: ExternalIpPolicy::everywhere(any.map(|any| Cidr::holding(any, 0)).to_vec()),
-        ..NodeConfig::default()
+    /// A node that allows everything that a flag could allow where no file says who may have what, and answers NodePorts
+    /// on an address that stands for any.
+    fn any_node(&self) -> NodeConfig {
+        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let everything = || ExternalIpPolicy::everywhere(any.map(|any| Cidr::holding(any, 0)).to_vec());
+        NodeConfig {
+            primary_addresses: any.to_vec(),
+            external_ips_allowed: self.policy.clone().unwrap_or_else(everything),
+            ..NodeConfig::default()
+        }
     }
 }

@@ -82,6 +82,11 @@ impl Report {
         }
     }
 
+    /// Counts an external-IP policy.
+    pub(super) fn count_policy(&mut self) {
+        self.objects += 1;
+    }
+
     /// Counts an object that is not Sluice's.
     pub(super) fn skip(&mut self) {
         self.skipped += 1;

@@ -174,3 +174,42 @@ fn a_file_that_cannot_be_read_is_an_error_and_others_are_checked() {
     assert!(text.contains("none.yaml: error: cannot be read: "), "{text}");
     assert!(text.ends_with("2 objects in 2 files, 1 not Sluice's: 1 error, 0 warnings\n"), "{text}");
 }
+
+#[test]
+fn external_ips_are_judged_by_the_policy_among_the_files() {
+    let policy = "externalIPs:\n- cidrs: [203.0.113.0/24]\n  namespaces: [shop]\n";
+    let (errors, lines) = checked(&[("policy.yaml", policy), ("web.yaml", GOOD)]);
+    assert_eq!(errors, 1);
+    assert_eq!(
+        lines,
+        [
+            "web.yaml:3:12: error: external IP 203.0.113.10 of Service default/web is not served: the policy allows \
+             namespace default no external IP",
+            "3 objects in 2 files, 1 not Sluice's: 1 error, 0 warnings",
+        ]
+    );
+    let (errors, lines) = checked(&[("policy.yaml", &policy.replace("shop", "default")), ("web.yaml", GOOD)]);
+    assert_eq!(errors, 0, "{lines:#?}");
+}
+
+#[test]
+fn a_policy_is_checked_and_stands_alone_and_once() {
+    let good = "externalIPs: []\n";
+    let (_, lines) = checked(&[
+        ("a.yaml", "externalIPs:\n- cidrs: [203.0.113.1/24]\n"),
+        ("b.yaml", good),
+        ("c.yaml", good),
+        ("d.yaml", &format!("---\n{good}---\napiVersion: v1\nkind: Secret\n")),
+    ]);
+    assert_eq!(
+        lines,
+        [
+            "a.yaml:2:11: error: external-IP policy: externalIPs[0].cidrs[0]: 203.0.113.1/24 has bits set beyond its \
+             prefix; did you mean 203.0.113.0/24?",
+            "c.yaml:1:1: error: external-IP policy: there is one already; an agent takes one file",
+            "d.yaml:2:1: error: external-IP policy: there are other documents in its file; it has to stand alone",
+            "d.yaml:2:1: error: external-IP policy: there is one already; an agent takes one file",
+            "3 objects in 4 files, 1 not Sluice's: 4 errors, 0 warnings",
+        ]
+    );
+}

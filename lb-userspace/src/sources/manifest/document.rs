@@ -76,6 +76,11 @@ impl Document<'_> {
         }
     }
 
+    /// The document as a whole.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// Where the document's own text begins.
     pub fn start(&self) -> Place {
         let before =
