@@ -47,10 +47,36 @@ impl Agent {
         log_dir: &Path,
         more: &[&str],
     ) -> Result<Self> {
-        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
         let manifests = manifests.directory().display().to_string();
-        let arguments = ["agent", "--manifests", &manifests, "--node-name", node.name]
+        Self::spawn_with(network, node, ["--manifests", &manifests], log_dir, more)
+    }
+
+    /// As [`spawn`](Self::spawn), for an agent that follows the API server of a kubeconfig.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_following(
+        network: &str,
+        node: &topo::Node,
+        kubeconfig: &Path,
+        log_dir: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
+        let kubeconfig = kubeconfig.display().to_string();
+        Self::spawn_with(network, node, ["--kubeconfig", &kubeconfig], log_dir, more)
+    }
+
+    fn spawn_with(
+        network: &str,
+        node: &topo::Node,
+        source: [&str; 2],
+        log_dir: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
+        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
+        let arguments = ["agent", "--node-name", node.name]
             .into_iter()
+            .chain(source)
             .chain(["--external-ips-allowed", topo::VIPS])
             .chain(more.iter().copied())
             .map(String::from)

@@ -11,7 +11,11 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// Where it is not after [`DEADLINE`]; `what` says what was missed.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> Result<T> {
+    until_every(Duration::from_millis(5), what, ask)
+}
+
+fn until_every<T>(interval: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -20,7 +24,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
         if start.elapsed() > DEADLINE {
             bail!("waited {} s in vain: {what}", DEADLINE.as_secs());
         }
-        pause(Duration::from_millis(5));
+        pause(interval);
     }
 }
 
@@ -32,7 +36,16 @@ pub fn until_true(what: &str, mut ask: impl FnMut() -> bool) -> Result<()> {
     until(what, || ask().then_some(()))
 }
 
+/// As [`until_true`] for a benchmark, which asks more often.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_true_every(interval: Duration, what: &str, mut ask: impl FnMut() -> bool) -> Result<()> {
+    until_every(interval, what, || ask().then_some(()))
+}
+
+/// Lets time pass between the rounds of a benchmark; nothing that a test waits for.
 #[expect(clippy::disallowed_methods, reason = "the one place that polls")]
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lb_tests::bench::{path, program, report};
+use lb_tests::bench::{control, path, program, report};
 
-/// Measures what a packet costs.
+/// Measures what a packet costs, and what a change in the cluster costs.
 #[derive(Parser)]
 struct Options {
     /// Write the figures to this file as JSON.
@@ -21,6 +21,8 @@ enum Part {
     Program,
     /// The whole way through a node, beside nftables.
     Path,
+    /// The agent in a large cluster.
+    Control,
 }
 
 fn main() -> Result<()> {
@@ -40,8 +42,12 @@ fn main() -> Result<()> {
         path = path::measure()?;
         report::print("Whole way through a node: ns per packet on one core, client veth to pod veth", &path);
     }
+    let control = if wants(Part::Control) { Some(control::measure()?) } else { None };
+    if let Some(figures) = &control {
+        control::print("The agent in a large cluster", figures);
+    }
     if let Some(file) = options.json {
-        let figures = serde_json::json!({ "program": program, "path": path });
+        let figures = serde_json::json!({ "program": program, "path": path, "control": control });
         std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)?;
     }
     Ok(())

@@ -1,0 +1,194 @@
+//! The control plane at size: how long the agent takes from its start to full maps, from a change of one endpoint to
+//! the last map write for it, and how much memory it needs.
+//!
+//! The real agent on a node of the test network follows an API server of the test harness. A change is timed from the
+//! call that stores it in the server until the epoch is seen raised in the map, which is the last write for it; the
+//! agent's own histogram begins where the event has arrived.
+
+mod objects;
+
+use std::{
+    fs,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use self::objects::Objects;
+use crate::{
+    agent::Agent,
+    api_server::{ApiServer, Gone},
+    netns::Namespace,
+    topo::{Routing, Topology},
+    wait,
+};
+
+const SERVICES: u32 = 10_000;
+const ENDPOINTS: u32 = 10;
+const CHANGES: u32 = 500;
+/// Pause between two changes, longer than the agent collects a burst.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Services.
+    pub services: u32,
+    /// Endpoints of each.
+    pub endpoints: u32,
+    /// Milliseconds from the agent's start until it says it is ready.
+    pub first_sync_ms: f64,
+    /// Changes of one endpoint that were timed.
+    pub changes: u32,
+    /// Milliseconds from the change in the API server to the last map write, as seen from outside.
+    pub seen_ms: Quantiles,
+    /// Milliseconds from the event's arrival to the last map write: bucket bounds of the agent's own histogram.
+    pub agent_ms: Quantiles,
+    /// Resident memory after the changes, MiB.
+    pub rss_mib: f64,
+    /// The most that it ever was, MiB.
+    pub peak_rss_mib: f64,
+}
+
+/// Two quantiles.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 99 of 100 are no longer.
+    pub p99: f64,
+}
+
+/// Measures.
+///
+/// # Errors
+/// Where the agent does not come up, or a change does not arrive.
+pub fn measure() -> Result<Figures> {
+    let topology = Topology::new(Routing::Native, 0)?;
+    let files = TempDir::with_prefix(&topology.name)?;
+    let node = topology.node_a();
+    let server = Server::start(&node.namespace)?;
+    let objects = Objects { node: node.name, address: node.address, endpoints: ENDPOINTS };
+    objects.all(SERVICES).for_each(|object| server.api.apply(object));
+    // Watches start behind what was just stored.
+    server.api.expire(Gone::Event);
+    let kubeconfig = files.path().join("config");
+    server.api.write_kubeconfig(&kubeconfig);
+    let started = Instant::now();
+    let mut agent = Agent::spawn_following(&topology.name, node, &kubeconfig, files.path(), &[])?;
+    agent.wait_ready()?;
+    let first_sync_ms = millis(started.elapsed());
+    let seen = time_changes(&server.api, &agent, &objects)?;
+    let (_, metrics) = agent.admin("/metrics")?;
+    let agent_ms = histogram(&metrics, "sluice_programming_duration_seconds")?;
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid().context("the agent has ended")?))?;
+    Ok(Figures {
+        services: SERVICES,
+        endpoints: ENDPOINTS,
+        first_sync_ms,
+        changes: CHANGES,
+        seen_ms: quantiles(seen),
+        agent_ms,
+        rss_mib: mebibytes(&status, "VmRSS:")?,
+        peak_rss_mib: mebibytes(&status, "VmHWM:")?,
+    })
+}
+
+/// Prints the figures under a title.
+pub fn print(title: &str, figures: &Figures) {
+    println!("\n{title}");
+    println!("{} Services of {} endpoints; {} changes", figures.services, figures.endpoints, figures.changes);
+    let row = |name: &str, value: String| println!("{name:<60} {value:>16}");
+    row("agent's start to ready, s", format!("{:.2}", figures.first_sync_ms / 1e3));
+    let quantiles = |of: Quantiles| format!("{:.2} / {:.2}", of.p50, of.p99);
+    row("change of one endpoint to last map write, ms p50 / p99", quantiles(figures.seen_ms));
+    row("event's arrival to last map write, ms p50 / p99 at most", quantiles(figures.agent_ms));
+    row("resident memory, MiB now / most", format!("{:.0} / {:.0}", figures.rss_mib, figures.peak_rss_mib));
+}
+
+/// An API server inside a namespace; it ends with its owner.
+struct Server {
+    api: Arc<ApiServer>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(namespace: &Namespace) -> Result<Self> {
+        let stop = CancellationToken::new();
+        let (started, api) = mpsc::channel();
+        let until = stop.clone();
+        let thread = namespace.spawn(move || async move {
+            // Nobody waits for a server whose owner has ended.
+            let _ = started.send(Arc::new(ApiServer::start().await));
+            until.cancelled().await;
+        })?;
+        Ok(Self { api: api.recv().context("the API server did not start")?, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Replaces one endpoint at a time, each of another Service, and returns how long each took.
+fn time_changes(api: &ApiServer, agent: &Agent, objects: &Objects) -> Result<Vec<f64>> {
+    let maps = agent.maps()?;
+    let mut took = Vec::new();
+    for change in 0..CHANGES {
+        let object = objects.slice(change * (SERVICES / CHANGES), Some(change % ENDPOINTS));
+        let before = maps.epoch()?;
+        let started = Instant::now();
+        api.apply(object);
+        wait::until_true_every(Duration::from_micros(100), "the change arrives in the maps", || {
+            maps.epoch().is_ok_and(|epoch| epoch != before)
+        })?;
+        took.push(millis(started.elapsed()));
+        wait::pause(PAUSE);
+    }
+    Ok(took)
+}
+
+fn quantiles(mut values: Vec<f64>) -> Quantiles {
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values.get(((values.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
+    Quantiles { p50: at(0.5).unwrap_or(f64::NAN), p99: at(0.99).unwrap_or(f64::NAN) }
+}
+
+/// The bounds, in milliseconds, of the buckets that the quantiles of a histogram in seconds fall into.
+fn histogram(metrics: &str, name: &str) -> Result<Quantiles> {
+    let bucket = |line: &str| {
+        let (bound, count) = line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?.split_once("\"} ")?;
+        Some((bound.replace("+Inf", "inf").parse::<f64>().ok()?, count.parse::<f64>().ok()?))
+    };
+    let buckets: Vec<_> = metrics.lines().filter_map(bucket).collect();
+    let all = buckets.last().map_or(0.0, |(_, count)| *count);
+    ensure!(all > 0.0, "the agent's metrics have nothing under {name}");
+    let at = |share: f64| {
+        let found = buckets.iter().find(|(_, count)| *count >= all * share);
+        found.map_or(f64::NAN, |(bound, _)| bound * 1e3)
+    };
+    Ok(Quantiles { p50: at(0.5), p99: at(0.99) })
+}
+
+fn mebibytes(status: &str, field: &str) -> Result<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kibibytes.map(|kibibytes| kibibytes / 1024.0).with_context(|| format!("no {field} of the agent"))
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
