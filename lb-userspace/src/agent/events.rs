@@ -90,6 +90,7 @@ impl Agent {
         config: NodeConfig,
         reconciler: Reconciler<Maps>,
         network: Network,
+        refusals: Refusals,
         readiness: Arc<Readiness>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -100,7 +101,7 @@ impl Agent {
             network,
             snapshot: None,
             health_checks: HealthChecks::new(readiness.clone()),
-            refusals: Refusals::new(metrics.clone()),
+            refusals,
             arrivals: Vec::new(),
             readiness,
             metrics,
@@ -118,7 +119,7 @@ impl Agent {
         mut policy: watch::Receiver<Loaded>,
         mut changes: impl Stream<Item = Change> + Unpin,
     ) -> Result<(), AgentError> {
-        let Feed { mut snapshots, arrivals, mut status, mut task } = feed;
+        let Feed { mut snapshots, arrivals, mut status, mut task, .. } = feed;
         let failed = |source| AgentError::System { what: "listening for signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

@@ -8,6 +8,7 @@ use std::{
 use lb_model::object::Refusal;
 
 use super::metrics::Metrics;
+use crate::sources::Announcer;
 
 /// Who noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,12 +25,14 @@ pub(super) enum Origin {
 pub(super) struct Refusals {
     found: BTreeMap<Origin, BTreeSet<Refusal>>,
     metrics: Arc<Metrics>,
+    /// None where there is no cluster to tell.
+    announcer: Option<Announcer>,
 }
 
 impl Refusals {
-    /// None so far; counted in `metrics`.
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { found: BTreeMap::new(), metrics }
+    /// None so far; counted in `metrics` and announced as they appear.
+    pub(super) fn new(metrics: Arc<Metrics>, announcer: Option<Announcer>) -> Self {
+        Self { found: BTreeMap::new(), metrics, announcer }
     }
 
     /// Replaces what `origin` noticed, and says what is new in it.
@@ -42,6 +45,9 @@ impl Refusals {
             if origin != Origin::Snapshot {
                 tracing::warn!(kind, %object, reason, "refused: {message}");
             }
+        }
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(refusals.difference(before));
         }
         before.clone_from(refusals);
         self.metrics.refusals(self.found.values().flatten());

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AgentError, Options, admin::Admin, events::Agent, health_check, logging, metrics::Metrics,
-    network::Network, policy, preflight, readiness::Readiness, reconcile::Reconciler,
+    network::Network, policy, preflight, readiness::Readiness, reconcile::Reconciler, refusals::Refusals,
 };
 use crate::dataplane::{
     attach::Attacher,
@@ -63,8 +63,10 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     let attacher = Attacher::new(dir.clone(), ebpf, options.mode);
     let changes = netlink::changes()?;
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());
-    let mut agent =
-        Agent::new(node_config(options)?, Reconciler::new(maps), network, readiness.clone(), metrics);
+    let config = node_config(options)?;
+    let announcer = feed.cluster.clone().map(|cluster| cluster.announcer(&config.node_name, stop.clone()));
+    let refusals = Refusals::new(metrics.clone(), announcer);
+    let mut agent = Agent::new(config, Reconciler::new(maps), network, refusals, readiness.clone(), metrics);
     let result = agent.follow(feed, policy, changes).await;
     readiness.stopping();
     stop.cancel();

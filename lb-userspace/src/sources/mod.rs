@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     arrival::{Arrival, Arrivals},
     error::Error,
+    kube::{Announcer, Cluster},
     status::{Status, Stream},
 };
 
@@ -52,6 +53,8 @@ pub struct Feed {
     pub arrivals: Arrivals,
     /// How the source is doing.
     pub status: watch::Receiver<Status>,
+    /// The cluster behind it, if any.
+    pub cluster: Option<Cluster>,
     /// The source itself; ends after the token was cancelled.
     pub task: JoinHandle<()>,
 }
@@ -63,13 +66,13 @@ impl Source {
     /// The source can never work as configured. An API server that does not answer yet is no such case.
     pub async fn start(self, stop: CancellationToken) -> Result<Feed, Error> {
         let (publisher, publish::Channel { snapshots, arrivals, status }) = publish::channel();
-        let task = match self {
-            Self::Manifests(path) => follow::start(path, publisher, stop)?,
+        let (task, cluster) = match self {
+            Self::Manifests(path) => (follow::start(path, publisher, stop)?, None),
             Self::Kubernetes { kubeconfig } => {
                 let client = kube::connect(kubeconfig.as_deref()).await?;
-                kube::start(&client, publisher, stop)
+                (kube::start(&client, publisher, stop), Some(Cluster::new(client)))
             }
         };
-        Ok(Feed { snapshots, arrivals, status, task })
+        Ok(Feed { snapshots, arrivals, status, cluster, task })
     }
 }

@@ -8,7 +8,7 @@ use hyper::{Response, body::Incoming};
 use serde_json::{Value, json};
 
 use super::{
-    Shared, selector,
+    Shared, event, selector,
     state::{Fault, Gone, Operation, Request, Resource, Rest},
     watch_stream,
 };
@@ -21,7 +21,17 @@ pub(super) async fn answer(
     request: hyper::Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let query = parse(request.uri().query().unwrap_or_default());
-    let Some(resource) = Resource::at(request.uri().path()) else { return Ok(failure(404)) };
+    let path = request.uri().path().to_owned();
+    if let Some(event) = event::at(&path) {
+        let method = request.method().clone();
+        let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+        return Ok(event::write(&shared, &method, event, &body));
+    }
+    if let Some((resource, key)) = Resource::object_at(&path) {
+        let object = shared.state().objects.get(&(resource, key)).cloned();
+        return Ok(object.map_or_else(|| failure(404), |object| respond(200, object.to_string())));
+    }
+    let Some(resource) = Resource::at(&path) else { return Ok(failure(404)) };
     let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
     let operation = if is_watch { Operation::Watch } else { Operation::List };
     shared.requests.send_modify(|requests| {
@@ -117,11 +127,11 @@ pub(super) fn status(code: u16) -> Value {
     status
 }
 
-fn failure(code: u16) -> Response<Body> {
+pub(super) fn failure(code: u16) -> Response<Body> {
     respond(code, status(code).to_string())
 }
 
-fn respond(code: u16, text: String) -> Response<Body> {
+pub(super) fn respond(code: u16, text: String) -> Response<Body> {
     respond_with(
         code,
         Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {}).boxed_unsync(),

@@ -1,5 +1,5 @@
-//! A Kubernetes API server for tests: lists and watches Services, EndpointSlices and Nodes over plain HTTP, and
-//! misbehaves on demand as real ones do.
+//! A Kubernetes API server for tests: lists, watches and gets Services, EndpointSlices and Nodes over plain HTTP, takes
+//! Events, and misbehaves on demand as real ones do.
 //!
 //! Lists are paged (`limit`, `continue`) and consistent, watches start at any version that was not expired, carry
 //! bookmarks to who asks for them, and honour label and field selectors: an object that stops matching is deleted for
@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, reason = "a harness that cannot start is a failed test")]
 
 mod answer;
+mod event;
 mod selector;
 mod state;
 mod watch_stream;
@@ -47,6 +48,7 @@ struct Shared {
     /// Orders to running watches; `Look` says that the log has grown.
     orders: broadcast::Sender<(Option<Resource>, Order)>,
     requests: watch::Sender<Vec<Request>>,
+    events: watch::Sender<Vec<Value>>,
 }
 
 impl Shared {
@@ -69,6 +71,7 @@ impl ApiServer {
             state: Mutex::default(),
             orders: broadcast::channel(1024).0,
             requests: watch::channel(Vec::new()).0,
+            events: watch::channel(Vec::new()).0,
         });
         let stop = CancellationToken::new();
         let accepting = stop.child_token().run_until_cancelled_owned(accept(listener, Arc::clone(&shared)));
@@ -166,6 +169,26 @@ impl ApiServer {
         if down {
             self.shared.order(None, Order::Break);
         }
+    }
+
+    /// Refuses Events from now on, as without the rule in the role.
+    pub fn forbid_events(&self) {
+        self.shared.state().events_forbidden = true;
+    }
+
+    /// Every Event so far, in the order of their creation.
+    pub fn events(&self) -> Vec<Value> {
+        self.shared.events.borrow().clone()
+    }
+
+    /// Waits for an Event that fits.
+    pub async fn until_event(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut events = self.shared.events.subscribe();
+        let there = events.wait_for(|events| events.iter().any(&fits));
+        if tokio::time::timeout(DEADLINE, there).await.is_err() {
+            panic!("never came: {what}; Events: {:#?}", self.events());
+        }
+        self.events().into_iter().find(fits).expect("it was there, and Events stay")
     }
 
     /// Number of requests so far that fit.

@@ -31,6 +31,21 @@ impl Resource {
         Self::ALL.into_iter().find(|resource| resource.path() == path)
     }
 
+    /// The resource and the key of the object that `path` names.
+    pub(super) fn object_at(path: &str) -> Option<(Self, String)> {
+        Self::ALL.into_iter().find_map(|resource| {
+            let (group, plural) = resource.path().rsplit_once('/')?;
+            let parts: Vec<_> = path.strip_prefix(group)?.strip_prefix('/')?.split('/').collect();
+            match parts[..] {
+                [found, name] if found == plural => Some((resource, format!("/{name}"))),
+                ["namespaces", namespace, found, name] if found == plural => {
+                    Some((resource, format!("{namespace}/{name}")))
+                }
+                _ => None,
+            }
+        })
+    }
+
     pub(super) const fn kind(self) -> &'static str {
         match self {
             Self::Services => "Service",
@@ -134,6 +149,7 @@ pub(super) struct State {
     pub(super) gone: Gone,
     pub(super) rests: BTreeMap<String, Rest>,
     pub(super) down: bool,
+    pub(super) events_forbidden: bool,
     faults: BTreeMap<(Resource, Operation), VecDeque<Fault>>,
 }
 
@@ -147,6 +163,7 @@ impl Default for State {
             gone: Gone::Event,
             rests: BTreeMap::new(),
             down: false,
+            events_forbidden: false,
             faults: BTreeMap::new(),
         }
     }
@@ -163,7 +180,13 @@ impl State {
         let key = (resource, key.to_owned());
         let before = self.objects.remove(&key);
         if let Some(object) = object {
-            self.objects.insert(key.clone(), stamp(object, version));
+            let mut object = stamp(object, version);
+            // An object keeps the uid that it was made with.
+            let uid = before.as_ref().map_or_else(|| json!(format!("uid-{version}")), uid);
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.entry("uid").or_insert(uid);
+            }
+            self.objects.insert(key.clone(), object);
         }
         let after = self.objects.get(&key).cloned();
         self.log.push(Change { version, resource, before, after });
@@ -191,4 +214,8 @@ pub(super) fn stamp(mut object: Value, version: u64) -> Value {
         metadata.insert("resourceVersion".to_owned(), json!(version.to_string()));
     }
     object
+}
+
+fn uid(object: &Value) -> Value {
+    object["metadata"]["uid"].clone()
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -109,8 +109,21 @@ impl Node {
     }
 
     pub(crate) fn arguments(&self, command: &mut Command, arguments: &[&str]) {
-        command.args(["agent", "--node-name=node", "--admin", ADMIN]).args(arguments).envs(SIZES);
-        command.arg("--bpf-dir").arg(self.pins.base()).arg("--manifests").arg(self.directory.path());
+        command.arg("agent").arg("--manifests").arg(self.directory.path()).args(arguments);
+        self.surroundings(command);
+    }
+
+    /// An agent that follows the cluster of a kubeconfig.
+    pub(crate) fn following(&self, kubeconfig: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.command(binary().unwrap()).unwrap();
+        command.arg("agent").arg("--kubeconfig").arg(kubeconfig).args(arguments);
+        self.surroundings(&mut command);
+        command
+    }
+
+    fn surroundings(&self, command: &mut Command) {
+        command.args(["--node-name=node", "--admin", ADMIN]).envs(SIZES);
+        command.arg("--bpf-dir").arg(self.pins.base());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     }
 

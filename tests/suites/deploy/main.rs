@@ -97,11 +97,12 @@ fn only_our_own_directory_of_bpffs_comes_from_the_node() {
 }
 
 #[test]
-fn the_role_reads_what_the_agent_watches_and_writes_nothing() {
+fn the_role_reads_what_the_agent_watches_and_writes_events_only() {
     let [role, binding] = documents("rbac.yaml").try_into().unwrap();
     let expected = json!([
         {"apiGroups": [""], "resources": ["services", "nodes"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
     ]);
     assert_eq!(role["rules"], expected);
     let account = documents("serviceaccount.yaml").remove(0);

@@ -2,6 +2,7 @@
 //! converge on what the server holds, and nothing ever disappears that the server still has.
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod announcer;
 mod cluster;
 mod faults;
 

@@ -8,6 +8,7 @@
 //! expired version for ever when the server answers 410 to the request itself, passes over events that it cannot
 //! decode, and reconnects without pause to a server that ends every watch at once (kube-runtime 4.2, `watcher.rs`).
 
+mod announcer;
 mod change;
 mod sets;
 mod stream;
@@ -27,6 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+pub use self::announcer::{Announcer, Cluster};
 use self::{change::Change, sets::Sets, stream::KindStream};
 use super::{Error, publish::Publisher, translate::Kind};
 
