@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::address::{Address, IpAddress, V4, V6};
 
-/// Native XDP is attached: XDP on another device may redirect here.
+/// XDP is attached, to a VLAN device's parent in its stead: XDP on another device may redirect here.
 pub const INTERFACE_XDP: u32 = 1 << 0;
 /// Packets leave encapsulated (vxlan, geneve, ipip, wireguard …); only the stack can send through it.
 pub const INTERFACE_OVERLAY: u32 = 1 << 1;

@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -307,12 +307,9 @@ impl Agent {
         }
     }
 
-    /// IPv4 addresses of this node's Node object.
-    fn node_addresses(&self) -> Vec<Ipv4Addr> {
+    /// Addresses of this node's Node object.
+    fn node_addresses(&self) -> Vec<IpAddr> {
         let node = self.snapshot.as_ref().and_then(|snapshot| snapshot.nodes.get(&self.config.node_name));
-        let addresses = node.into_iter().flat_map(Node::addresses);
-        addresses
-            .filter_map(|address| if let IpAddr::V4(address) = address { Some(address) } else { None })
-            .collect()
+        node.into_iter().flat_map(Node::addresses).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
 };
 
 use super::AgentError;
@@ -20,7 +20,9 @@ pub(super) struct Network {
     attacher: Attacher,
     macs: Addresses,
     /// Where packets to remote endpoints go next; asked for again after every change of the network.
-    hops: BTreeMap<Ipv4Addr, Option<NextHop>>,
+    hops: BTreeMap<IpAddr, Option<NextHop>>,
+    /// Next hops that the kernel was last told to keep; none where that has to be done anew.
+    kept: Option<BTreeSet<NextHop>>,
     wanted: BTreeSet<String>,
     devices: Vec<Device>,
     selection: Selection,
@@ -37,6 +39,7 @@ impl Network {
             attacher,
             macs: Addresses::default(),
             hops: BTreeMap::new(),
+            kept: None,
             wanted,
             devices: Vec::new(),
             selection: Selection::default(),
@@ -52,16 +55,17 @@ impl Network {
     /// Where the kernel or the map does not answer.
     pub(super) async fn refresh(
         &mut self,
-        node_addresses: &[Ipv4Addr],
+        node_addresses: &[IpAddr],
         maps: &mut Maps,
     ) -> Result<Vec<AgentError>, AgentError> {
         self.devices = self.netlink.devices().await?;
         self.hops.clear();
+        self.kept = None;
         let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
         let changed = self.selection != selection;
         self.selection = selection;
         let (attached, errors) = self.attacher.attach(&self.devices, &self.selection);
-        for device in self.selection.uplinks.values() {
+        for device in self.selection.uplinks.values().chain(self.selection.parents.values()) {
             if let Some(mode) =
                 attached.get(&device.index).filter(|mode| self.attached.get(&device.index) != Some(mode))
             {
@@ -96,7 +100,8 @@ impl Network {
 
     /// True where every uplink has its programs, and there is one.
     pub(super) fn is_attached(&self) -> bool {
-        self.has_uplinks() && self.attached.len() == self.selection.uplinks.len()
+        let uplinks = || self.selection.uplinks.values();
+        self.has_uplinks() && uplinks().all(|device| self.attached.contains_key(&device.index))
     }
 
     /// Names and modes of the uplinks with programs.
@@ -108,20 +113,19 @@ impl Network {
     /// The host's own addresses.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         let owned = self.devices.iter().filter(|device| !device.dummy);
-        owned.flat_map(|device| device.addresses.iter().copied().map(IpAddr::from)).collect()
+        owned.flat_map(|device| device.addresses.iter().copied()).collect()
     }
 
-    /// The first address of each uplink.
+    /// The first address of each family of each uplink.
     pub(super) fn primary_addresses(&self) -> Vec<IpAddr> {
-        let first = self.selection.uplinks.values().filter_map(|device| device.addresses.first());
-        first.copied().map(IpAddr::from).collect()
+        self.selection.uplinks.values().flat_map(Device::primary_addresses).collect()
     }
 
     /// Keeps the way to `endpoints` and to the gateways warm, as far as it leads over uplinks.
     ///
     /// # Errors
     /// Where the kernel does not answer.
-    pub(super) async fn keep_warm(&mut self, endpoints: &BTreeSet<Ipv4Addr>) -> Result<(), NetlinkError> {
+    pub(super) async fn keep_warm(&mut self, endpoints: &BTreeSet<IpAddr>) -> Result<(), NetlinkError> {
         let mut hops: BTreeSet<_> = self.netlink.gateways().await?.into_iter().collect();
         self.hops.retain(|address, _| endpoints.contains(address));
         for address in endpoints {
@@ -131,7 +135,12 @@ impl Network {
         }
         hops.extend(self.hops.values().copied().flatten());
         hops.retain(|hop| is_uplink(&self.selection, hop.ifindex));
-        neighbour::manage(&self.netlink, &hops).await
+        // Each endpoint that comes or goes asks, and hardly any changes the next hops.
+        if self.kept.as_ref() != Some(&hops) {
+            neighbour::manage(&self.netlink, &hops).await?;
+            self.kept = Some(hops);
+        }
+        Ok(())
     }
 
     /// True where flows must look at their next hop again.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -138,22 +138,16 @@ fn log_refusals(refused: &BTreeSet<Refusal>, said: &BTreeSet<Refusal>, snapshot:
     }
 }
 
-/// Addresses of the endpoints on other nodes, in order.
-pub(super) fn remote_endpoints(tables: &Tables) -> BTreeSet<Ipv4Addr> {
-    tables
-        .backends
-        .values()
-        .filter(|backend| !backend.address.is_none() && backend.flags & BACKEND_LOCAL == 0)
-        .filter_map(|backend| match backend.address.into() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        })
-        .collect()
+/// Addresses of the endpoints on other nodes and of these nodes, in order: packets are sent to either.
+pub(super) fn remote_endpoints(tables: &Tables) -> BTreeSet<IpAddr> {
+    let remote = tables.backends.values().filter(|backend| backend.flags & BACKEND_LOCAL == 0);
+    let addresses = remote.flat_map(|backend| [backend.address, backend.node]);
+    addresses.filter(|address| !address.is_none()).map(IpAddr::from).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io, net::IpAddr};
+    use std::io;
 
     use lb_model::{
         object::{
@@ -209,7 +203,7 @@ mod tests {
         let service =
             Service { service_type: ServiceType::NodePort, ports: vec![port], ..Service::default() };
         let endpoint = |number| Endpoint {
-            address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)),
+            address: IpAddr::from([10, 0, 0, number]),
             node: None,
             ready: true,
             serving: true,
@@ -305,6 +299,6 @@ mod tests {
         let mut reconciler = Reconciler::new(Fake::default());
         reconciler.sync(&snapshot(1), &config()).unwrap();
         let tables = reconciler.tables().unwrap();
-        assert_eq!(remote_endpoints(tables), [Ipv4Addr::new(10, 0, 0, 1)].into());
+        assert_eq!(remote_endpoints(tables), [IpAddr::from([10, 0, 0, 1])].into());
     }
 }

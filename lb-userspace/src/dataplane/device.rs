@@ -2,12 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
-use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
+use lb_common::{
+    address::{Address, IpAddress as _, V4},
+    interface::{INTERFACE_OVERLAY, INTERFACE_UPLINK, INTERFACE_XDP, Interface},
+};
 
-use super::attach::{Attached, Hook};
+use super::{
+    attach::{Attached, Hook},
+    vlan::Vlan,
+};
 
 /// The XDP program on a device, as netlink tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +43,40 @@ pub struct Device {
     pub dummy: bool,
     /// MAC address; zeros where it has none.
     pub mac: [u8; 6],
-    /// IPv4 addresses, the one that the kernel prefers as source first.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Addresses of both families.
+    pub addresses: Vec<IpAddr>,
+    /// Those of them that packets to elsewhere may be sent from: of global scope and there to stay. The first of a
+    /// family is the one that the device is known by.
+    pub sources: Vec<IpAddr>,
     /// A default route leads through it.
     pub default_route: bool,
+    /// What it is on top of, for a VLAN device.
+    pub vlan: Option<Vlan>,
     /// XDP program, whosever it is.
     pub xdp: Option<XdpProgram>,
+}
+
+impl Device {
+    /// The first of [`Self::sources`] of each family.
+    pub fn primary_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let first = |v4: bool| self.sources.iter().copied().find(|address| address.is_ipv4() == v4);
+        first(true).into_iter().chain(first(false))
+    }
+
+    fn interface(&self, flags: u32) -> Interface {
+        let mut interface = Interface { flags, mac: self.mac, ..Interface::default() };
+        if let Some(vlan) = &self.vlan {
+            (interface.parent, interface.tags) = (vlan.parent, vlan.words());
+        }
+        for address in self.primary_addresses().map(Address::from) {
+            if address.is_v4() {
+                interface.address_be = V4::from_address(address);
+            } else {
+                interface.address6_be = address.words_be;
+            }
+        }
+        interface
+    }
 }
 
 /// Why a device that was asked for by name is no uplink.
@@ -67,8 +101,11 @@ pub enum DeviceError {
 /// Devices that get programs, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// XDP and tcx, both directions.
+    /// tcx, both directions; XDP too, but for VLAN devices with a parent.
     pub uplinks: BTreeMap<String, Device>,
+    /// XDP: the parents of uplinks that are VLAN devices, which no driver runs XDP on. Those that are uplinks
+    /// themselves are not here.
+    pub parents: BTreeMap<String, Device>,
     /// tcx ingress.
     pub overlays: BTreeMap<String, Device>,
 }
@@ -81,7 +118,7 @@ impl Selection {
     pub fn choose(
         devices: &[Device],
         wanted: &BTreeSet<String>,
-        node_addresses: &[Ipv4Addr],
+        node_addresses: &[IpAddr],
     ) -> (Self, Vec<DeviceError>) {
         let mut selection = Self::default();
         let mut errors = Vec::new();
@@ -110,37 +147,60 @@ impl Selection {
                 selection.overlays.insert(device.name.clone(), device.clone());
             }
         }
+        for vlan in selection.uplinks.values().filter_map(|device| device.vlan.as_ref()) {
+            let parent = devices.iter().find(|device| device.index == vlan.parent);
+            if let Some(parent) = parent.filter(|parent| !selection.uplinks.contains_key(&parent.name)) {
+                selection.parents.insert(parent.name.clone(), parent.clone());
+            }
+        }
         (selection, errors)
     }
 
     /// The device of this index where it is to have a program at `hook`.
     pub fn wanted(&self, index: u32, hook: Hook) -> Option<&Device> {
-        let uplink = self.uplinks.values().find(|device| device.index == index);
-        let overlay = || self.overlays.values().find(|device| device.index == index);
-        if hook == Hook::Ingress { uplink.or_else(overlay) } else { uplink }
+        let it = |device: &&Device| device.index == index;
+        match hook {
+            Hook::Xdp => self.xdp().find(it),
+            Hook::Ingress => self.uplinks.values().chain(self.overlays.values()).find(it),
+            Hook::Egress => self.uplinks.values().find(it),
+        }
     }
 
-    /// The `interfaces` map of this selection, given where uplinks have their programs.
+    /// The devices that XDP runs on, in the order of their names.
+    pub fn xdp(&self) -> impl Iterator<Item = &Device> {
+        self.uplinks.values().filter(|device| device.vlan.is_none()).chain(self.parents.values())
+    }
+
+    /// The `interfaces` map of this selection, given where devices have their programs.
     pub fn interfaces(&self, attached: &BTreeMap<u32, Attached>) -> BTreeMap<u32, Interface> {
-        let entry = |device: &Device, flags| {
-            let address_be =
-                device.addresses.first().map_or(0, |address| u32::from_ne_bytes(address.octets()));
-            (device.index, Interface { address_be, flags, mac: device.mac, ..Interface::default() })
+        let flags = |device: &Device, tcx_egress: u32| match attached.get(&device.index) {
+            Some(Attached::Native | Attached::Generic) => INTERFACE_XDP | tcx_egress,
+            Some(Attached::Tc) => tcx_egress,
+            None => 0,
         };
-        let uplinks = self.uplinks.values().map(|device| {
-            let xdp = matches!(attached.get(&device.index), Some(Attached::Native | Attached::Generic));
-            entry(device, if xdp { INTERFACE_XDP } else { 0 })
-        });
-        uplinks.chain(self.overlays.values().map(|device| entry(device, INTERFACE_OVERLAY))).collect()
+        let entry = |device: &Device, flags| (device.index, device.interface(flags));
+        let uplinks = self.uplinks.values().map(|device| entry(device, flags(device, INTERFACE_UPLINK)));
+        let parents = self.parents.values().map(|device| entry(device, flags(device, 0)));
+        let overlays = self.overlays.values().map(|device| entry(device, INTERFACE_OVERLAY));
+        uplinks.chain(parents).chain(overlays).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lb_common::interface::VlanTag;
+
     use super::*;
 
     fn device(name: &str, address: [u8; 4]) -> Device {
-        Device { name: name.to_owned(), ethernet: true, addresses: vec![address.into()], ..Device::default() }
+        let addresses = vec![address.into()];
+        Device {
+            name: name.to_owned(),
+            ethernet: true,
+            sources: addresses.clone(),
+            addresses,
+            ..Device::default()
+        }
     }
 
     fn devices() -> Vec<Device> {
@@ -181,7 +241,15 @@ mod tests {
         let (selection, _) = Selection::choose(&all, &BTreeSet::new(), &[[10, 0, 0, 1].into()]);
         let interfaces = selection.interfaces(&[(2, Attached::Native), (3, Attached::Tc)].into());
         let flags: Vec<_> = interfaces.iter().map(|(index, interface)| (*index, interface.flags)).collect();
-        assert_eq!(flags, [(2, INTERFACE_XDP), (3, 0), (5, INTERFACE_OVERLAY), (6, INTERFACE_OVERLAY)]);
+        assert_eq!(
+            flags,
+            [
+                (2, INTERFACE_XDP | INTERFACE_UPLINK),
+                (3, INTERFACE_UPLINK),
+                (5, INTERFACE_OVERLAY),
+                (6, INTERFACE_OVERLAY)
+            ]
+        );
         assert_eq!(interfaces[&3].address_be.to_ne_bytes(), [10, 0, 0, 1]);
     }
 
@@ -193,5 +261,49 @@ mod tests {
         let missing = errors[0].to_string();
         assert!(missing.contains("eth9") && missing.contains("eth0"), "{missing}");
         assert_eq!(errors[1], DeviceError::NotEthernet { name: "wg0".to_owned() });
+    }
+
+    #[test]
+    fn an_interface_carries_the_first_source_of_each_family() {
+        let mut eth0 = device("eth0", [192, 0, 2, 1]);
+        eth0.addresses.insert(0, "fe80::1".parse().unwrap());
+        eth0.sources.extend(["2001:db8::1", "2001:db8::2"].map(|text| text.parse::<IpAddr>().unwrap()));
+        let interface = eth0.interface(0);
+        assert_eq!(interface.address_be.to_ne_bytes(), [192, 0, 2, 1]);
+        assert_eq!(IpAddr::from(Address::v6(interface.address6_be)).to_string(), "2001:db8::1");
+    }
+
+    fn vlan(parent: u32) -> Vlan {
+        let tag = VlanTag { protocol_be: 0x8100u16.to_be(), id_be: 100u16.to_be() };
+        Vlan { parent, tags: vec![tag] }
+    }
+
+    #[test]
+    fn the_parent_of_a_vlan_uplink_gets_xdp_and_the_vlan_device_tcx() {
+        let devices = [
+            Device { index: 1, ethernet: true, name: "eth0".to_owned(), ..Device::default() },
+            Device { index: 2, vlan: Some(vlan(1)), ..device("eth0.100", [192, 0, 2, 1]) },
+        ];
+        let (selection, _) = Selection::choose(&devices, &BTreeSet::new(), &[[192, 0, 2, 1].into()]);
+        assert_eq!((names(&selection.uplinks), names(&selection.parents)), (vec!["eth0.100"], vec!["eth0"]));
+        let wanted = |index, hook| selection.wanted(index, hook).is_some();
+        assert!(wanted(1, Hook::Xdp) && !wanted(1, Hook::Ingress) && !wanted(1, Hook::Egress));
+        assert!(!wanted(2, Hook::Xdp) && wanted(2, Hook::Ingress) && wanted(2, Hook::Egress));
+        let interfaces = selection.interfaces(&[(1, Attached::Native), (2, Attached::Native)].into());
+        assert_eq!(interfaces[&1].flags, INTERFACE_XDP);
+        assert_eq!(interfaces[&2].flags, INTERFACE_XDP | INTERFACE_UPLINK);
+        assert_eq!((interfaces[&2].parent, interfaces[&2].tags[0]), (1, vlan(1).tags[0]));
+    }
+
+    #[test]
+    fn a_parent_that_is_an_uplink_itself_stays_one() {
+        let devices = [
+            Device { index: 1, default_route: true, ..device("eth0", [198, 51, 100, 1]) },
+            Device { index: 2, vlan: Some(vlan(1)), ..device("eth0.100", [192, 0, 2, 1]) },
+        ];
+        let (selection, _) = Selection::choose(&devices, &BTreeSet::new(), &[[192, 0, 2, 1].into()]);
+        assert_eq!(names(&selection.uplinks), ["eth0", "eth0.100"]);
+        assert!(selection.parents.is_empty());
+        assert_eq!(selection.xdp().map(|device| device.index).collect::<Vec<_>>(), [1]);
     }
 }

@@ -13,3 +13,4 @@ pub mod pinned;
 pub mod ports;
 pub mod spec;
 pub mod sys;
+pub mod vlan;

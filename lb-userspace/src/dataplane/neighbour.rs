@@ -1,9 +1,6 @@
 //! Keeps the link-layer addresses of next hops known: XDP can use a neighbour, but not resolve one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rtnetlink::packet_route::{
     neighbour::{NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState},
@@ -101,7 +98,7 @@ async fn add(netlink: &Netlink, hop: NextHop) -> Result<(), rtnetlink::Error> {
     let mut request = netlink
         .handle
         .neighbours()
-        .add(hop.ifindex, IpAddr::V4(hop.address))
+        .add(hop.ifindex, hop.address)
         .state(NeighbourState::None)
         .flags(NeighbourFlags::ExtLearned)
         .replace();
@@ -124,14 +121,12 @@ async fn remove(netlink: &Netlink, entries: impl Iterator<Item = &NeighbourMessa
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     #[test]
     fn only_another_address_of_a_known_neighbour_is_a_move() {
         let mut addresses = Addresses::default();
-        let hop = NextHop { ifindex: 2, address: Ipv4Addr::new(192, 0, 2, 1) };
+        let hop = NextHop { ifindex: 2, address: [192, 0, 2, 1].into() };
         assert!(!addresses.moved(hop, Some(vec![1; 6])));
         assert!(!addresses.moved(hop, Some(vec![1; 6])));
         assert!(!addresses.moved(hop, None));

@@ -8,6 +8,7 @@ mod mode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::PathBuf,
 };
 
 use aya::{
@@ -61,10 +62,12 @@ impl Attacher {
             self.release_filters(devices, selection);
         }
         let mut errors: Vec<_> = self.release(selection).err().into_iter().collect();
+        // XDP leaves packets to tcx, never the other way round: tcx comes first.
+        let mut with_tcx = BTreeSet::new();
         for device in selection.uplinks.values() {
-            match self.uplink(device) {
-                Ok(mode) => {
-                    attached.insert(device.index, mode);
+            match self.uplink(device, devices) {
+                Ok(()) => {
+                    with_tcx.insert(device.index);
                 }
                 Err(error) => errors.push(error),
             }
@@ -72,22 +75,44 @@ impl Attacher {
         for device in selection.overlays.values() {
             errors.extend(self.tcx(device, Hook::Ingress).err());
         }
+        for device in selection.xdp() {
+            if selection.uplinks.contains_key(&device.name) && !with_tcx.contains(&device.index) {
+                continue;
+            }
+            match self.xdp_of_mode(device) {
+                Ok(mode) => {
+                    attached.insert(device.index, mode);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        for device in selection.uplinks.values().filter(|device| with_tcx.contains(&device.index)) {
+            let parent = device.vlan.as_ref().map(|vlan| vlan.parent);
+            if let Some(mode) = parent.and_then(|parent| attached.get(&parent).copied()) {
+                attached.insert(device.index, mode);
+            }
+        }
         (attached, errors)
     }
 
-    fn uplink(&mut self, device: &Device) -> Result<Attached, AttachError> {
-        let path = self.dir.links().join(link_name(&device.name, Hook::Xdp));
+    /// tcx of an uplink, unless somebody else's XDP program is where ours has to be: then packets would be met by half.
+    fn uplink(&mut self, device: &Device, devices: &[Device]) -> Result<(), AttachError> {
+        let parent = device.vlan.as_ref().map(|vlan| vlan.parent);
+        let with_xdp = devices.iter().find(|other| Some(other.index) == parent).unwrap_or(device);
         if self.mode != Mode::Tc {
-            error::refuse_foreign(device, usable(&path, device)?)?;
+            error::refuse_foreign(with_xdp, usable(&self.link(with_xdp, Hook::Xdp), with_xdp)?)?;
         }
-        // XDP leaves packets to tcx, never the other way round: tcx comes first.
         self.tcx(device, Hook::Ingress)?;
-        self.tcx(device, Hook::Egress)?;
+        self.tcx(device, Hook::Egress)
+    }
+
+    fn link(&self, device: &Device, hook: Hook) -> PathBuf {
+        self.dir.links().join(link_name(&device.name, hook))
+    }
+
+    fn xdp_of_mode(&mut self, device: &Device) -> Result<Attached, AttachError> {
         match self.mode {
-            Mode::Tc => {
-                unpin(&path)?;
-                Ok(Attached::Tc)
-            }
+            Mode::Tc => unpin(&self.link(device, Hook::Xdp)).map(|()| Attached::Tc),
             Mode::Generic => self.xdp(device, XdpMode::Skb).map(|()| Attached::Generic),
             Mode::Native => self.xdp(device, XdpMode::Driver).map(|()| Attached::Native),
             Mode::Auto if self.stepped_down.contains(&device.index) => Ok(Attached::Tc),
@@ -104,7 +129,7 @@ impl Attacher {
     }
 
     fn xdp(&mut self, device: &Device, mode: XdpMode) -> Result<(), AttachError> {
-        let path = self.dir.links().join(link_name(&device.name, Hook::Xdp));
+        let path = self.link(device, Hook::Xdp);
         let program = loader::xdp(&mut self.ebpf, program::XDP)?;
         let failed = |source| AttachError::program(device, Hook::Xdp, source);
         let id = program.info().map_err(failed)?.id();
@@ -130,7 +155,7 @@ impl Attacher {
     }
 
     fn tcx(&mut self, device: &Device, hook: Hook) -> Result<(), AttachError> {
-        let path = self.dir.links().join(link_name(&device.name, hook));
+        let path = self.link(device, hook);
         let (name, direction) = match hook {
             Hook::Egress => (program::TCX_EGRESS, TcAttachType::Egress),
             _ if device.ethernet => (program::TCX_INGRESS, TcAttachType::Ingress),
