@@ -8,7 +8,7 @@ use std::{
 use lb_common::{address::Address, backend::Backend, maglev::Member};
 use serde::Serialize;
 
-use crate::object::Protocol;
+use crate::{desired::DesiredBackend, object::Protocol};
 
 /// Identity of an endpoint, in the order in which endpoints enter a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -39,15 +39,15 @@ impl BackendId {
     }
 
     /// The entry of `backends` for this endpoint.
-    pub fn entry(self, flags: u8, generation: u32) -> Backend {
+    pub fn entry(self, backend: DesiredBackend, generation: u32) -> Backend {
         let Member { address, port_be } = self.member();
         Backend {
             address,
             port_be,
             protocol: self.protocol.number(),
-            flags,
+            flags: backend.flags,
+            node: backend.node.map(Address::from).unwrap_or_default(),
             generation,
-            ..Backend::default()
         }
     }
 }

@@ -88,6 +88,16 @@ impl Cidr {
         }
     }
 
+    /// Its first address.
+    pub const fn network(&self) -> IpAddr {
+        self.network
+    }
+
+    /// Its leading bits that count.
+    pub const fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Its family.
     pub const fn family(&self) -> IpFamily {
         IpFamily::of(self.network)

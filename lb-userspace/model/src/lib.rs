@@ -26,4 +26,5 @@ pub mod persistent_map;
 pub mod plan;
 pub mod policy;
 pub mod refusal;
+pub mod ring_ref;
 mod tables;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, convert::Infallible};
 
-use crate::op::{Capacity, DataPlane, Op, Tables};
+use crate::{
+    op::{Capacity, DataPlane, Op, Tables},
+    ring_ref::RingRef,
+};
 
 /// A data plane without a kernel.
 #[derive(Clone, Debug)]
@@ -23,13 +26,8 @@ impl DataPlane for Memory {
 
     fn dump(&mut self) -> Result<Tables, Infallible> {
         // As from the kernel: a ring is only found through a frontend.
-        let found: BTreeSet<u32> = self
-            .tables
-            .services
-            .values()
-            .filter(|service| service.ring_size > 0)
-            .map(|service| service.ring)
-            .collect();
+        let found: BTreeSet<u32> =
+            self.tables.services.values().flat_map(RingRef::of).map(|ring| ring.chunk).collect();
         let mut tables = self.tables.clone();
         tables.rings.retain(|chunk, _| found.contains(chunk));
         Ok(tables)

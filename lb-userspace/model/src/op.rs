@@ -1,10 +1,15 @@
 //! What the kernel's maps hold, and the single steps that change them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lb_common::{
+    address::Address,
     backend::Backend,
     service::{Service, ServiceKey},
+    source_range::SourceRangeKey,
 };
 
 /// The contents of the maps that a plan is about.
@@ -20,6 +25,10 @@ pub struct Tables {
     pub rings: BTreeMap<u32, Arc<[u32]>>,
     /// Names by service id.
     pub names: BTreeMap<u32, String>,
+    /// Which clients the frontends with `SERVICE_SOURCE_RANGES` let in.
+    pub source_ranges: BTreeSet<SourceRangeKey>,
+    /// Addresses of the nodes that encapsulated packets may come from.
+    pub peers: BTreeSet<Address>,
 }
 
 /// How much each map holds at most.
@@ -31,6 +40,10 @@ pub struct Capacity {
     pub chunks: u32,
     /// Entries of `backends`; index 0 is never used.
     pub backends: u32,
+    /// Entries of `source_ranges`.
+    pub source_ranges: u32,
+    /// Entries of `peers`.
+    pub peers: u32,
 }
 
 /// One write. Applied in the order of the plan, service continues after each one, whatever happens to the next.
@@ -59,6 +72,16 @@ pub enum Op {
         /// `namespace/name:port`.
         name: String,
     },
+    /// Lets the clients of a range in.
+    SetSourceRange {
+        /// Service id and range.
+        key: SourceRangeKey,
+    },
+    /// Accepts encapsulated packets from a node.
+    SetPeer {
+        /// An address of the node.
+        address: Address,
+    },
     /// Writes a frontend; from here on packets follow it.
     SetService {
         /// Frontend.
@@ -70,6 +93,16 @@ pub enum Op {
     RemoveService {
         /// Frontend.
         key: ServiceKey,
+    },
+    /// Lets the clients of a range in no more.
+    RemoveSourceRange {
+        /// Service id and range.
+        key: SourceRangeKey,
+    },
+    /// Accepts no more encapsulated packets from a node.
+    RemovePeer {
+        /// An address of the node.
+        address: Address,
     },
     /// Removes a name and zeroes the counters of its id.
     RemoveName {

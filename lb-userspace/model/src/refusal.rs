@@ -10,14 +10,14 @@ pub mod reason {
     pub const FRONTEND_IS_NODE_ADDRESS: &str = "FrontendIsNodeAddress";
     /// A VIP that is a Service's ClusterIP.
     pub const FRONTEND_IS_CLUSTER_IP: &str = "FrontendIsClusterIp";
-    /// A VIP inside a node's podCIDR or equal to an endpoint's address.
+    /// A VIP inside a node's podCIDR or equal to a pod's address.
     pub const FRONTEND_IS_POD_ADDRESS: &str = "FrontendIsPodAddress";
     /// A VIP that no packet from outside may carry as destination: loopback, link-local, multicast and the like.
     pub const FRONTEND_IS_SPECIAL_ADDRESS: &str = "FrontendIsSpecialAddress";
     /// An (address, port, protocol) that an older Service has.
     pub const FRONTEND_CONFLICT: &str = "FrontendConflict";
-    /// A VIP of the address family that is not served.
-    pub const IPV6_NOT_SERVED: &str = "Ipv6NotServed";
+    /// A VIP of an address family that is not the Service's.
+    pub const ADDRESS_FAMILY_MISMATCH: &str = "AddressFamilyMismatch";
     /// A NodePort on a node without an address to answer on.
     pub const NO_NODE_PORT_ADDRESS: &str = "NoNodePortAddress";
     /// Two ports of one name in one Service.

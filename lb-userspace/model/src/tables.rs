@@ -25,11 +25,23 @@ impl Tables {
             Op::SetName { id, name } => {
                 self.names.insert(*id, name.clone());
             }
+            Op::SetSourceRange { key } => {
+                self.source_ranges.insert(*key);
+            }
+            Op::SetPeer { address } => {
+                self.peers.insert(*address);
+            }
             Op::SetService { key, service } => {
                 self.services.insert(*key, *service);
             }
             Op::RemoveService { key } => {
                 self.services.remove(key);
+            }
+            Op::RemoveSourceRange { key } => {
+                self.source_ranges.remove(key);
+            }
+            Op::RemovePeer { address } => {
+                self.peers.remove(address);
             }
             Op::RemoveName { id } => {
                 self.names.remove(id);

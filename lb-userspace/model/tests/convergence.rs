@@ -3,6 +3,7 @@
 
 mod support;
 
+use lb_common::service::SERVICE_SOURCE_RANGES;
 use lb_model::{
     desired::Desired,
     faulty::{Faults, Faulty},
@@ -11,7 +12,7 @@ use lb_model::{
     plan::{Planner, plan},
 };
 use proptest::{collection, prelude::*};
-use support::{ROOMY, assert_sound, churn, decide, junk, meaning, snapshot};
+use support::{ROOMY, admits, assert_sound, churn, decide, junk, meaning, snapshot};
 
 /// Applies a plan, and looks at the maps after each write.
 fn follow(tables: &mut Tables, ops: &[Op]) {
@@ -29,11 +30,15 @@ fn fresh_start(desired: &Desired) -> Tables {
 }
 
 fn small() -> impl Strategy<Value = Capacity> {
-    (1u32..12, 0u32..80, 0u32..8).prop_map(|(services, chunks, backends)| Capacity {
-        services,
-        chunks,
-        backends,
-    })
+    (1u32..12, 0u32..80, 0u32..8, 0u32..6, 0u32..3).prop_map(
+        |(services, chunks, backends, source_ranges, peers)| Capacity {
+            services,
+            chunks,
+            backends,
+            source_ranges,
+            peers,
+        },
+    )
 }
 
 proptest! {
@@ -53,10 +58,12 @@ proptest! {
             prop_assert_eq!(tables.names.len(), fresh.names.len());
             let live = tables.backends.values().filter(|backend| !backend.address.is_none()).count();
             prop_assert!(live <= desired.backends.len());
+            prop_assert_eq!(tables.source_ranges.len(), fresh.source_ranges.len());
         }
         let removal = plan(&decide(&Default::default()), &tables, ROOMY);
         follow(&mut tables, &removal.ops);
         prop_assert!(tables.services.is_empty() && tables.names.is_empty());
+        prop_assert!(tables.source_ranges.is_empty() && tables.peers.is_empty());
         prop_assert!(tables.backends.values().all(|backend| backend.address.is_none()));
     }
 
@@ -99,13 +106,42 @@ proptest! {
                 prop_assert!(tables.services.len() <= capacity.services as usize, "{op:?}");
                 prop_assert!(tables.backends.keys().all(|index| (1..capacity.backends).contains(index)));
                 prop_assert!(tables.names.keys().all(|id| (1..capacity.services).contains(id)));
+                prop_assert!(tables.source_ranges.len() <= capacity.source_ranges as usize);
+                prop_assert!(tables.peers.len() <= capacity.peers as usize);
             }
             let again = plan(&desired, &tables, capacity);
             prop_assert_eq!(again.ops, []);
             prop_assert_eq!(&again.refusals, &planned.refusals);
             let served = tables.names.len();
-            let refused = planned.refusals.iter().filter(|r| !r.message.starts_with("the answer")).count();
+            let refused = planned.refusals.iter().filter(|r| !r.message.starts_with("the ")).count();
             prop_assert_eq!(served + refused, desired.services.len());
+        }
+    }
+
+    #[test]
+    fn no_write_opens_a_frontend_that_is_guarded_before_and_after(walk in collection::vec(snapshot(), 2..6)) {
+        let clients = ["10.1.2.3", "10.2.2.3", "8.8.8.8", "2001:db8:2::1", "4000::1", "c000::1"];
+        let clients = clients.map(|client| client.parse().unwrap());
+        let mut tables = Tables::default();
+        for snapshot in &walk {
+            let ops = plan(&decide(snapshot), &tables, ROOMY).ops;
+            let old = tables.clone();
+            let mut new = tables.clone();
+            ops.iter().for_each(|op| new.apply(op));
+            for op in &ops {
+                tables.apply(op);
+                for (key, service) in &tables.services {
+                    // On the way a client gets in by the Service's old ranges or by its new ones, and by nobody else's.
+                    let names = [&old, &new].map(|tables| tables.names.get(&service.id));
+                    let is_guarded = service.flags & SERVICE_SOURCE_RANGES != 0;
+                    let is_one = names[0].is_none() || names[1].is_none() || names[0] == names[1];
+                    for client in clients {
+                        let may = admits(&old, key, client) || admits(&new, key, client);
+                        let may = may || is_guarded && is_one;
+                        prop_assert!(may || !admits(&tables, key, client), "{client} at {key:?} after {op:?}");
+                    }
+                }
+            }
         }
     }
 

@@ -187,7 +187,7 @@ mod tests {
         }
 
         fn capacity(&self) -> Capacity {
-            Capacity { services: 64, chunks: 1024, backends: 64 }
+            Capacity { services: 64, chunks: 1024, backends: 64, source_ranges: 64, peers: 16 }
         }
     }
 

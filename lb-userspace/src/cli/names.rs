@@ -11,7 +11,7 @@ use lb_common::{
     flow::FlowKey,
     service::{self, ServiceKey},
 };
-use lb_model::object::Protocol;
+use lb_model::{desired::IPV6_SUFFIX, object::Protocol};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 /// An address as a flow table holds it.
@@ -135,8 +135,10 @@ pub(crate) struct ServiceName {
 }
 
 impl ServiceName {
-    /// Reads `namespace/name` or `namespace/name:port`, as the `names` map holds it.
+    /// Reads `namespace/name` or `namespace/name:port`, as the `names` map holds it. The two families of a Service port
+    /// have the same name for people: their addresses tell them apart.
     pub(crate) fn parse(text: &str) -> Self {
+        let text = text.strip_suffix(IPV6_SUFFIX).unwrap_or(text);
         let (namespace, rest) = text.split_once('/').unwrap_or(("", text));
         let (name, port) = rest.split_once(':').unwrap_or((rest, ""));
         Self { namespace: namespace.to_owned(), name: name.to_owned(), port: port.to_owned() }
@@ -173,6 +175,7 @@ mod tests {
             ("default", "web", "http")
         );
         assert_eq!(ServiceName::parse("default/web").to_string(), "default/web");
+        assert_eq!(ServiceName::parse("default/web:http IPv6"), name);
         assert_eq!(ServiceName::default().to_string(), "-");
     }
 

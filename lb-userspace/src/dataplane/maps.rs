@@ -20,9 +20,12 @@ use lb_common::{
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::ServiceStats,
 };
-use lb_model::op::{Capacity, DataPlane, Op, Tables};
+use lb_model::{
+    op::{Capacity, DataPlane, Op, Tables},
+    ring_ref::RingRef,
+};
 
-use super::pinned::{Pinned, PinnedError, named};
+use super::pinned::{Pinned, PinnedError, named, trie_key};
 
 /// The maps, for writing.
 pub struct Maps {
@@ -135,12 +138,19 @@ impl DataPlane for Maps {
     fn dump(&mut self) -> Result<Tables, PinnedError> {
         let services = self.pinned.services()?;
         let mut rings = BTreeMap::new();
-        for service in services.values().filter(|service| service.ring_size > 0) {
-            if let Entry::Vacant(ring) = rings.entry(service.ring) {
-                ring.insert(self.pinned.ring(service)?.into());
+        for found in services.values().flat_map(RingRef::of) {
+            if let Entry::Vacant(ring) = rings.entry(found.chunk) {
+                ring.insert(self.pinned.slots(found.chunk, found.size)?.into());
             }
         }
-        Ok(Tables { services, backends: self.pinned.backends()?, rings, names: self.pinned.names()? })
+        Ok(Tables {
+            services,
+            backends: self.pinned.backends()?,
+            rings,
+            names: self.pinned.names()?,
+            source_ranges: self.pinned.source_ranges()?,
+            peers: self.pinned.peers()?,
+        })
     }
 
     fn apply(&mut self, op: &Op) -> Result<(), PinnedError> {
@@ -151,6 +161,16 @@ impl DataPlane for Maps {
                 self.pinned.names.insert(id, Name::new(name), 0).map_err(named(map::NAMES))
             }
             Op::SetService { key, service } => self.set_service(*key, *service),
+            Op::SetSourceRange { key } => {
+                self.pinned.source_ranges.insert(&trie_key(key), 1, 0).map_err(named(map::SOURCE_RANGES))
+            }
+            Op::SetPeer { address } => self.pinned.peers.insert(address, 1, 0).map_err(named(map::PEERS)),
+            Op::RemoveSourceRange { key } => {
+                removed(self.pinned.source_ranges.remove(&trie_key(key))).map_err(named(map::SOURCE_RANGES))
+            }
+            Op::RemovePeer { address } => {
+                removed(self.pinned.peers.remove(address)).map_err(named(map::PEERS))
+            }
             Op::RemoveService { key } => {
                 removed(self.pinned.services.remove(key)).map_err(named(map::SERVICES))
             }
@@ -167,6 +187,8 @@ impl DataPlane for Maps {
             services: self.pinned.max_entries(map::SERVICES),
             chunks: self.pinned.max_entries(map::RINGS),
             backends: self.pinned.max_entries(map::BACKENDS),
+            source_ranges: self.pinned.max_entries(map::SOURCE_RANGES),
+            peers: self.pinned.max_entries(map::PEERS),
         }
     }
 }

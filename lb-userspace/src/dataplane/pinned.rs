@@ -1,14 +1,19 @@
 //! Typed access to the pinned maps. Needs no agent: the command line reads the live data plane through this.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+};
 
 use aya::{
     Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key},
     sys::SyscallError,
 };
 use lb_common::{
     abi::map,
+    address::Address,
     backend::Backend,
     drop_reason::DropReason,
     flow::{Flow, FlowKey},
@@ -17,6 +22,7 @@ use lb_common::{
     ring::{self, CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{Service, ServiceKey},
+    source_range::SourceRangeKey,
     stat::{ServiceStats, Stat},
 };
 
@@ -58,6 +64,8 @@ pub struct Pinned {
     pub(super) runtime: Array<MapData, Runtime>,
     pub(super) service_stats: PerCpuArray<MapData, ServiceStats>,
     pub(super) names: HashMap<MapData, u32, Name>,
+    pub(super) source_ranges: LpmTrie<MapData, [u32; 5], u32>,
+    pub(super) peers: HashMap<MapData, Address, u32>,
     drops: PerCpuArray<MapData, u64>,
     stats: PerCpuArray<MapData, u64>,
     max_entries: BTreeMap<&'static str, u32>,
@@ -86,6 +94,8 @@ impl Pinned {
             runtime: typed(map::RUNTIME, open(map::RUNTIME)?)?,
             service_stats: typed(map::SERVICE_STATS, open(map::SERVICE_STATS)?)?,
             names: typed(map::NAMES, open(map::NAMES)?)?,
+            source_ranges: typed(map::SOURCE_RANGES, open(map::SOURCE_RANGES)?)?,
+            peers: typed(map::PEERS, open(map::PEERS)?)?,
             drops: typed(map::DROPS, open(map::DROPS)?)?,
             stats: typed(map::STATS, open(map::STATS)?)?,
             max_entries,
@@ -120,6 +130,23 @@ impl Pinned {
         Ok(found)
     }
 
+    /// Every range of clients that a Service lets in.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn source_ranges(&self) -> Result<BTreeSet<SourceRangeKey>, PinnedError> {
+        let keys = self.source_ranges.keys().map(|key| key.map(|key| source_range_key(&key)));
+        keys.collect::<Result<_, _>>().map_err(named(map::SOURCE_RANGES))
+    }
+
+    /// Every node that encapsulated packets may come from.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn peers(&self) -> Result<BTreeSet<Address>, PinnedError> {
+        self.peers.keys().collect::<Result<_, _>>().map_err(named(map::PEERS))
+    }
+
     /// One endpoint.
     ///
     /// # Errors
@@ -133,12 +160,17 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn ring(&self, service: &Service) -> Result<Vec<u32>, PinnedError> {
-        let chunks = service.ring..service.ring + ring::chunks(service.ring_size);
+        self.slots(service.ring, service.ring_size)
+    }
+
+    /// The `size` slots of the ring that begins at `chunk`.
+    pub(super) fn slots(&self, chunk: u32, size: u32) -> Result<Vec<u32>, PinnedError> {
+        let chunks = chunk..chunk + ring::chunks(size);
         let mut slots = Vec::with_capacity(chunks.len() * CHUNK_SLOTS);
         for chunk in chunks {
             slots.extend(self.rings.get(&chunk, 0).map_err(named(map::RINGS))?.slots);
         }
-        slots.truncate(service.ring_size as usize);
+        slots.truncate(size as usize);
         Ok(slots)
     }
 
@@ -272,4 +304,15 @@ pub(super) fn optional<V>(name: &'static str, found: Result<V, MapError>) -> Res
 fn sum(name: &'static str, map: &PerCpuArray<MapData, u64>, index: u32) -> Result<u64, PinnedError> {
     let per_cpu = map.get(&index, 0).map_err(named(name))?;
     Ok(per_cpu.iter().fold(0, |total, cpu| total.wrapping_add(*cpu)))
+}
+
+/// aya keeps the length of a trie's prefix apart from the rest of its key.
+pub(super) fn trie_key(key: &SourceRangeKey) -> Key<[u32; 5]> {
+    let [a, b, c, d] = key.address.words_be;
+    Key::new(key.prefix_len, [key.service_be, a, b, c, d])
+}
+
+fn source_range_key(key: &Key<[u32; 5]>) -> SourceRangeKey {
+    let [service_be, a, b, c, d] = key.data();
+    SourceRangeKey { prefix_len: key.prefix_len(), service_be, address: Address::v6([a, b, c, d]) }
 }

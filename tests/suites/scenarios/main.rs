@@ -27,7 +27,8 @@ use lb_model::{
 use lb_userspace::sources::manifest::Folder;
 use script::{Script, Step};
 
-const CAPACITY: Capacity = Capacity { services: 64, chunks: 2048, backends: 256 };
+const CAPACITY: Capacity =
+    Capacity { services: 64, chunks: 2048, backends: 256, source_ranges: 64, peers: 16 };
 
 type Plane = Faulty<Memory>;
 

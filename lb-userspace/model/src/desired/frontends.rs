@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
 };
 
 use lb_common::service::{
-    SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, SERVICE_LOCAL, SERVICE_NODE_PORT, SERVICE_SILENT, ServiceKey,
+    SERVICE_DSR, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, SERVICE_LOCAL, SERVICE_NODE_PORT,
+    SERVICE_SILENT, SERVICE_SOURCE_RANGES, ServiceKey,
 };
 
 use super::{
@@ -15,7 +16,10 @@ use super::{
 };
 use crate::{
     config::NodeConfig,
-    object::{ObjectKey, Refusal, Service, ServicePort, ServiceType, Snapshot, TrafficPolicy},
+    object::{
+        ForwardingMode, IpFamily, ObjectKey, Refusal, Service, ServicePort, ServiceType, Snapshot,
+        TrafficPolicy,
+    },
     refusal::reason,
 };
 
@@ -33,8 +37,7 @@ pub(super) fn assign<'a>(
     config: &NodeConfig,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<Owner<'a>> {
-    let node_port_addresses: Vec<_> =
-        config.node_port_addresses(snapshot).into_iter().filter_map(ipv4).collect();
+    let node_port_addresses = config.node_port_addresses(snapshot);
     let guard = Guard::new(snapshot, config);
     let mut by_age: Vec<_> = snapshot.services.iter().collect();
     by_age.sort_by_key(|(_, service)| service.created);
@@ -45,20 +48,22 @@ pub(super) fn assign<'a>(
         for port in distinct_ports(object, service, refusals) {
             let mut claims = vips.iter().map(|(vip, kind)| (*vip, port.port, *kind)).collect::<Vec<_>>();
             if let Some(node_port) = node_port(service, port) {
-                if node_port_addresses.is_empty() {
+                let own = node_port_addresses.iter().filter(|own| service.is_of(IpFamily::of(**own)));
+                let before = claims.len();
+                claims.extend(own.map(|own| (*own, node_port, SERVICE_NODE_PORT)));
+                if claims.len() == before {
                     refusals.push(without_node_port_address(object, node_port));
                 }
-                claims.extend(node_port_addresses.iter().map(|own| (*own, node_port, SERVICE_NODE_PORT)));
             }
             let me = owners.len();
             owners.push(Owner { object, service, port, frontends: Vec::new() });
             for (address, number, kind) in claims {
-                let key = ServiceKey::new(IpAddr::V4(address).into(), number.to_be(), port.protocol.number());
-                let (owner, flags) = owned.entry(key).or_insert((me, policy_flags(service)));
+                let key = ServiceKey::new(address.into(), number.to_be(), port.protocol.number());
+                let (owner, flags) = owned.entry(key).or_insert((me, 0));
                 if *owner == me {
-                    *flags |= kind;
+                    *flags |= kind | policy_flags(service, kind);
                 } else {
-                    let claimed = SocketAddrV4::new(address, number);
+                    let claimed = SocketAddr::new(address, number);
                     refusals.push(conflict(&owners[me], &owners[*owner], claimed));
                 }
             }
@@ -71,15 +76,17 @@ pub(super) fn assign<'a>(
     owners
 }
 
-fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
-    if let IpAddr::V4(address) = address { Some(address) } else { None }
-}
-
-fn policy_flags(service: &Service) -> u32 {
-    match service.external_traffic_policy {
+/// What a Service asks for beyond the `kind` of a frontend. A NodePort address means something on its own node alone,
+/// so packets to it are never encapsulated.
+fn policy_flags(service: &Service, kind: u32) -> u32 {
+    let local = match service.external_traffic_policy {
         TrafficPolicy::Cluster => 0,
         TrafficPolicy::Local => SERVICE_LOCAL | SERVICE_SILENT,
-    }
+    };
+    let is_vip = kind != SERVICE_NODE_PORT;
+    let dsr = if is_vip && service.forwarding_mode == ForwardingMode::Dsr { SERVICE_DSR } else { 0 };
+    let guarded = kind == SERVICE_LOAD_BALANCER && service.source_ranges.is_some();
+    local | dsr | if guarded { SERVICE_SOURCE_RANGES } else { 0 }
 }
 
 fn node_port(service: &Service, port: &ServicePort) -> Option<u16> {
@@ -93,33 +100,36 @@ fn vips(
     config: &NodeConfig,
     guard: &Guard<'_>,
     refusals: &mut Vec<Refusal>,
-) -> Vec<(Ipv4Addr, u32)> {
-    let external = service.external_ips.iter().map(|vip| (vip, "external IP", SERVICE_EXTERNAL_IP));
+) -> Vec<(IpAddr, u32)> {
+    let external = service.external_ips.iter().map(|vip| (*vip, "external IP", SERVICE_EXTERNAL_IP));
     // The API server empties status.loadBalancer when the type changes; a manifest may not.
     let load_balancer = if service.service_type == ServiceType::LoadBalancer {
         service.load_balancer_ips.as_slice()
     } else {
         &[]
     };
-    let load_balancer = load_balancer.iter().map(|vip| (vip, "load-balancer IP", SERVICE_LOAD_BALANCER));
+    let load_balancer = load_balancer.iter().map(|vip| (*vip, "load-balancer IP", SERVICE_LOAD_BALANCER));
     let mut vips = Vec::new();
     for (vip, what, kind) in external.chain(load_balancer) {
-        let objection = match vip {
-            IpAddr::V6(_) => Some((reason::IPV6_NOT_SERVED, "IPv6, which is not served".to_owned())),
-            IpAddr::V4(address) => {
-                let objection = not_allowed(key, *vip, kind, config).or_else(|| guard.objection(*vip));
-                if objection.is_none() {
-                    vips.push((*address, kind));
-                }
-                objection
+        let objection = not_allowed(key, vip, kind, config)
+            .or_else(|| of_another_family(service, vip))
+            .or_else(|| guard.objection(vip, service.created));
+        match objection {
+            None => vips.push((vip, kind)),
+            Some((reason, is)) => {
+                let message = format!("{what} {vip} of Service {key} is {is}");
+                refusals.push(Refusal::of_service(key, reason, message));
             }
-        };
-        if let Some((reason, is)) = objection {
-            let message = format!("{what} {vip} of Service {key} is {is}");
-            refusals.push(Refusal::of_service(key, reason, message));
         }
     }
     vips
+}
+
+fn of_another_family(service: &Service, vip: IpAddr) -> Option<Objection> {
+    let family = IpFamily::of(vip);
+    let own: Vec<_> = service.ip_families.iter().map(ToString::to_string).collect();
+    let is = || format!("an {family} address, and the Service is of family {} only", own.join(" and "));
+    (!service.is_of(family)).then(|| (reason::ADDRESS_FAMILY_MISMATCH, is()))
 }
 
 fn not_allowed(key: &ObjectKey, vip: IpAddr, kind: u32, config: &NodeConfig) -> Option<Objection> {
@@ -152,13 +162,13 @@ fn distinct_ports<'a>(
 
 fn without_node_port_address(key: &ObjectKey, node_port: u16) -> Refusal {
     let message = format!(
-        "NodePort {node_port} of Service {key} has no address to answer on: this node has none inside \
-         --node-port-addresses"
+        "NodePort {node_port} of Service {key} has no address to answer on: this node has none of the Service's \
+         families inside --node-port-addresses"
     );
     Refusal::of_service(key, reason::NO_NODE_PORT_ADDRESS, message)
 }
 
-fn conflict(claimant: &Owner<'_>, owner: &Owner<'_>, claimed: SocketAddrV4) -> Refusal {
+fn conflict(claimant: &Owner<'_>, owner: &Owner<'_>, claimed: SocketAddr) -> Refusal {
     let (object, protocol) = (claimant.object, claimant.port.protocol);
     let whose = if object == owner.object {
         format!("its port {} already", owner.port.port)

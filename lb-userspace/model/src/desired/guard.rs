@@ -19,8 +19,11 @@ pub(super) struct Guard<'a> {
     nodes: BTreeMap<IpAddr, &'a str>,
     cluster_ips: BTreeMap<IpAddr, &'a ObjectKey>,
     pod_cidrs: Vec<(Cidr, &'a str)>,
-    /// Those of the asked-for VIPs that an EndpointSlice lists, with the slice.
-    endpoints: BTreeMap<IpAddr, &'a ObjectKey>,
+    /// Those of the asked-for VIPs that are a pod's outside all podCIDRs, with the age and name of the oldest slice.
+    ///
+    /// Slices that people write do not count: whoever may write one could else take away anybody's VIP by listing it.
+    /// Nor does a slice that is younger than the Service, as far as both ages are known: its label is only a claim.
+    pods: BTreeMap<IpAddr, (i64, &'a ObjectKey)>,
 }
 
 /// Why an address is no VIP: a reason, and what the address is, to follow "which is".
@@ -42,23 +45,25 @@ impl<'a> Guard<'a> {
                 .flat_map(|(key, service)| service.cluster_ips.iter().map(move |address| (*address, key)))
                 .collect(),
             pod_cidrs: Vec::new(),
-            endpoints: BTreeMap::new(),
+            pods: BTreeMap::new(),
         };
         for (name, node) in &snapshot.nodes {
             guard.nodes.extend(node.addresses().map(|address| (address, name.as_str())));
             guard.pod_cidrs.extend(node.pod_cidrs.iter().map(|cidr| (*cidr, name.as_str())));
         }
         if !vips.is_empty() {
-            for (key, slice) in &snapshot.slices {
-                let taken = slice.endpoints.iter().filter(|endpoint| vips.contains(&endpoint.address));
-                guard.endpoints.extend(taken.map(|endpoint| (endpoint.address, key)));
+            for (key, slice) in snapshot.slices.iter().filter(|(_, slice)| slice.lists_pods) {
+                for pod in slice.endpoints.iter().filter(|endpoint| vips.contains(&endpoint.address)) {
+                    let oldest = guard.pods.entry(pod.address).or_insert((slice.created, key));
+                    *oldest = (*oldest).min((slice.created, key));
+                }
             }
         }
         guard
     }
 
-    /// What speaks against serving `address` on behalf of anyone.
-    pub(super) fn objection(&self, ip: IpAddr) -> Option<Objection> {
+    /// What speaks against serving `ip` for a Service of the age `created`.
+    pub(super) fn objection(&self, ip: IpAddr, created: i64) -> Option<Objection> {
         if let Some(node) = self.nodes.get(&ip) {
             return Some((reason::FRONTEND_IS_NODE_ADDRESS, format!("an address of Node {node}")));
         }
@@ -75,8 +80,9 @@ impl<'a> Guard<'a> {
                 format!("inside the podCIDR {cidr} of Node {node}"),
             ));
         }
-        if let Some(slice) = self.endpoints.get(&ip) {
-            return Some((reason::FRONTEND_IS_POD_ADDRESS, format!("an endpoint of EndpointSlice {slice}")));
+        let is_older = |slice_created| slice_created == 0 || created == 0 || slice_created <= created;
+        if let Some((_, slice)) = self.pods.get(&ip).filter(|(slice_created, _)| is_older(*slice_created)) {
+            return Some((reason::FRONTEND_IS_POD_ADDRESS, format!("a pod of EndpointSlice {slice}")));
         }
         is_special(ip)
             .then(|| (reason::FRONTEND_IS_SPECIAL_ADDRESS, "reserved for special use (RFC 6890)".to_owned()))

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use super::endpoints::{Locality, SlicesByService};
+use super::{locality::Locality, slices::SlicesByService};
 use crate::{
     config::NodeConfig,
     object::{EndpointSlice, ObjectKey, Refusal, Service, ServiceType, Snapshot, TrafficPolicy},

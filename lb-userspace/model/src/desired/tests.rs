@@ -18,7 +18,10 @@ fn config() -> NodeConfig {
         node_name: "n1".to_owned(),
         addresses: vec!["192.0.2.1".parse().unwrap(), "172.17.0.1".parse().unwrap()],
         primary_addresses: vec!["192.0.2.1".parse().unwrap()],
-        external_ips_allowed: ExternalIpPolicy::everywhere(vec!["0.0.0.0/0".parse().unwrap()]),
+        external_ips_allowed: ExternalIpPolicy::everywhere(vec![
+            "0.0.0.0/0".parse().unwrap(),
+            "::/0".parse().unwrap(),
+        ]),
         ..NodeConfig::default()
     }
 }
@@ -142,7 +145,7 @@ fn an_endpoint_is_local_by_node_name_by_address_or_without_a_name_by_pod_cidr() 
     let node = Node { pod_cidrs: vec!["10.1.0.0/24".parse().unwrap()], ..Node::default() };
     snapshot.nodes.insert("n1".to_owned(), node);
     let desired = desired(&snapshot, &config());
-    let local = desired.backends.iter().filter(|(_, flags)| **flags & BACKEND_LOCAL != 0);
+    let local = desired.backends.iter().filter(|(_, backend)| backend.flags & BACKEND_LOCAL != 0);
     let local: Vec<_> = local.map(|(id, _)| id.address.to_string()).collect();
     assert_eq!(local, ["10.0.0.1", "10.1.0.1", "192.0.2.1"]);
 }
@@ -157,7 +160,7 @@ fn endpoints_that_take_no_new_flows_are_kept_for_old_ones_and_marked() {
     let snapshot = snapshot([("web", service("203.0.113.1"))], [slice("web", 8080, endpoints)]);
     let desired = desired(&snapshot, &config());
     assert_eq!(texts(&desired.services["default/web:http"].draining), ["10.0.0.2:8080", "10.0.0.3:8080"]);
-    let flags: Vec<_> = desired.backends.values().copied().collect();
+    let flags: Vec<_> = desired.backends.values().map(|backend| backend.flags).collect();
     assert_eq!(flags, [0, BACKEND_TERMINATING, BACKEND_TERMINATING]);
 }
 
@@ -199,13 +202,14 @@ fn one_address_may_be_external_and_load_balancer_ip_at_once() {
 
 #[test]
 fn an_address_that_is_somebodys_is_no_vip() {
+    let pods = vec![endpoint("10.9.0.9", "n2", "rs"), endpoint("2001:db8:9::9", "n2", "rs")];
     let mut snapshot = snapshot(
         [("dns", Service { cluster_ips: vec![ip("10.96.0.10")], ..Service::default() })],
-        [slice("dns", 53, vec![endpoint("10.9.0.9", "n2", "rs")])],
+        [EndpointSlice { lists_pods: true, ..slice("dns", 53, pods) }],
     );
     let node = Node {
-        internal_ips: vec![ip("192.0.2.2")],
-        pod_cidrs: vec!["10.2.0.0/24".parse().unwrap()],
+        internal_ips: vec![ip("192.0.2.2"), ip("2001:db8::2")],
+        pod_cidrs: vec!["10.2.0.0/24".parse().unwrap(), "fd00:2::/64".parse().unwrap()],
         ..Node::default()
     };
     snapshot.nodes.insert("n2".to_owned(), node);
@@ -214,10 +218,17 @@ fn an_address_that_is_somebodys_is_no_vip() {
         ("192.0.2.2", "FrontendIsNodeAddress", "an address of Node n2"),
         ("10.96.0.10", "FrontendIsClusterIp", "the ClusterIP of Service default/dns"),
         ("10.2.0.77", "FrontendIsPodAddress", "inside the podCIDR 10.2.0.0/24 of Node n2"),
-        ("10.9.0.9", "FrontendIsPodAddress", "an endpoint of EndpointSlice default/slice-0"),
+        ("10.9.0.9", "FrontendIsPodAddress", "a pod of EndpointSlice default/slice-0"),
+        ("2001:db8:9::9", "FrontendIsPodAddress", "a pod of EndpointSlice default/slice-0"),
+        ("fd00:2::1", "FrontendIsPodAddress", "inside the podCIDR fd00:2::/64 of Node n2"),
+        ("2001:db8::2", "FrontendIsNodeAddress", "an address of Node n2"),
         ("169.254.169.254", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
         ("224.0.0.1", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
-        ("2001:db8::1", "Ipv6NotServed", "IPv6, which is not served"),
+        ("::", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
+        ("::1", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
+        ("fe80::1", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
+        ("ff02::1", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
+        ("::ffff:203.0.113.1", "FrontendIsSpecialAddress", "reserved for special use (RFC 6890)"),
     ];
     for (vip, reason, is) in table {
         let load_balancer = Service {
@@ -235,6 +246,25 @@ fn an_address_that_is_somebodys_is_no_vip() {
             assert_eq!(refusal.message, format!("{kind} {vip} of Service default/web is {is}"));
         }
     }
+}
+
+#[test]
+fn a_listed_address_blocks_a_vip_only_where_pods_are_listed_and_the_slice_is_no_younger() {
+    let served = |lists_pods, slice_created, service_created| {
+        let slice = EndpointSlice {
+            lists_pods,
+            created: slice_created,
+            ..slice("thief", 80, vec![endpoint("203.0.113.1", "n2", "rs")])
+        };
+        let service = Service { created: service_created, ..service("203.0.113.1") };
+        !desired(&snapshot([("web", service)], [slice]), &config()).services.is_empty()
+    };
+    assert!(served(false, 1, 2), "a slice that somebody wrote");
+    assert!(served(true, 3, 2), "a slice that came after the Service");
+    assert!(!served(true, 1, 2));
+    assert!(!served(true, 2, 2));
+    assert!(!served(true, 0, 2), "ages that are not known");
+    assert!(!served(true, 2, 0), "ages that are not known");
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -25,6 +25,11 @@ pub(super) fn ops(wanted: &Tables, actual: &Tables) -> Vec<Op> {
             ops.push(Op::SetName { id: *id, name: name.clone() });
         }
     }
+    // Before the frontends that use them: one that came first would let nobody in.
+    ops.extend(
+        wanted.source_ranges.difference(&actual.source_ranges).map(|key| Op::SetSourceRange { key: *key }),
+    );
+    ops.extend(wanted.peers.difference(&actual.peers).map(|address| Op::SetPeer { address: *address }));
     for (key, service) in &wanted.services {
         if actual.services.get(key) != Some(service) {
             ops.push(Op::SetService { key: *key, service: *service });
@@ -32,6 +37,11 @@ pub(super) fn ops(wanted: &Tables, actual: &Tables) -> Vec<Op> {
     }
     let keys = actual.services.keys().filter(|key| !wanted.services.contains_key(key));
     ops.extend(keys.map(|key| Op::RemoveService { key: *key }));
+    // After the frontends that used them: one that still did would let nobody in.
+    ops.extend(
+        actual.source_ranges.difference(&wanted.source_ranges).map(|key| Op::RemoveSourceRange { key: *key }),
+    );
+    ops.extend(actual.peers.difference(&wanted.peers).map(|address| Op::RemovePeer { address: *address }));
     let ids = actual.names.keys().filter(|id| !wanted.names.contains_key(id));
     ops.extend(ids.map(|id| Op::RemoveName { id: *id }));
     for (index, backend) in &actual.backends {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::source_range::SourceRangeKey;
+
 use crate::op::{Capacity, Tables};
 
 /// Which id names what, and which are free. Id 0 names nothing: catch-alls carry it.
@@ -19,9 +21,11 @@ impl<'a> Ids<'a> {
         for (id, name) in tables.names.iter().filter(|(id, _)| (1..end).contains(*id)) {
             by_name.entry(name.as_str()).or_insert(*id);
         }
-        // An id stays used while a frontend counts under it, named or not.
-        let used =
-            tables.names.keys().copied().chain(tables.services.values().map(|service| service.id)).collect();
+        // An id stays used while a frontend counts under it or a range lets clients in under it, named or not.
+        let named = tables.names.keys().copied();
+        let counting = tables.services.values().map(|service| service.id);
+        let guarding = tables.source_ranges.iter().map(SourceRangeKey::service);
+        let used = named.chain(counting).chain(guarding).collect();
         Self { by_name, used, next: 1, end }
     }
 

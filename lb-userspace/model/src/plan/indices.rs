@@ -6,6 +6,7 @@ use lb_common::backend::Backend;
 
 use crate::{
     backend_id::BackendId,
+    desired::DesiredBackend,
     op::{Capacity, Tables},
 };
 
@@ -96,18 +97,30 @@ impl Indices {
         }
     }
 
-    /// Confirms [`Self::take`], and keeps `others` where they have an index already.
-    pub(super) fn keep(&mut self, taken: &Taken, others: &[BackendId]) {
-        let others: Vec<u32> = others.iter().filter_map(|id| self.get(*id)).collect();
-        for index in taken.indices.iter().chain(&others) {
+    /// Confirms [`Self::take`].
+    pub(super) fn keep(&mut self, taken: &Taken) {
+        for index in &taken.indices {
             self.states[*index as usize] = State::Kept;
         }
     }
 
+    /// Keeps endpoints where they have an index already.
+    pub(super) fn keep_known(&mut self, ids: &[BackendId]) {
+        for id in ids {
+            if let Some(index) = self.get(*id) {
+                self.states[index as usize] = State::Kept;
+            }
+        }
+    }
+
     /// The entries of all endpoints that stay or come.
-    pub(super) fn wanted(&self, flags: &BTreeMap<BackendId, u8>, tables: &Tables) -> BTreeMap<u32, Backend> {
+    pub(super) fn wanted(
+        &self,
+        backends: &BTreeMap<BackendId, DesiredBackend>,
+        tables: &Tables,
+    ) -> BTreeMap<u32, Backend> {
         let mut known = self.known.iter().peekable();
-        let entries = flags.iter().filter_map(|(id, flags)| {
+        let entries = backends.iter().filter_map(|(id, backend)| {
             // Both are sorted: one walk in place of a search for each.
             while known.next_if(|(other, _)| other < id).is_some() {}
             let index = known
@@ -117,8 +130,8 @@ impl Indices {
             if self.states[*index as usize] != State::Kept {
                 return None;
             }
-            let generation = tables.backends.get(index).map_or(1, |backend| backend.generation.max(1));
-            Some((*index, id.entry(*flags, generation)))
+            let generation = tables.backends.get(index).map_or(1, |old| old.generation.max(1));
+            Some((*index, id.entry(*backend, generation)))
         });
         entries.collect()
     }

@@ -1,6 +1,7 @@
 //! From what the maps hold to what they should hold, one write at a time, with service going on after each.
 
 mod diff;
+mod entry;
 mod ids;
 mod indices;
 mod rings;

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lb_common::{maglev, ring};
 
-use crate::{backend_id::BackendId, desired::Desired};
+use crate::{backend_id::BackendId, desired::Desired, ring_ref::Role};
 
-/// The last ring of each Service port.
+/// The last rings of each Service port.
 #[derive(Debug, Default)]
 pub(super) struct Rings {
-    built: BTreeMap<String, Built>,
+    clients: BTreeMap<String, Built>,
+    peers: BTreeMap<String, Built>,
 }
 
 #[derive(Debug)]
@@ -22,14 +23,30 @@ struct Built {
 impl Rings {
     /// Forgets Service ports that are gone.
     pub(super) fn forget_others(&mut self, desired: &Desired) {
-        if self.built.len() > desired.services.len() {
-            self.built.retain(|name, _| desired.services.contains_key(name));
+        for role in Role::ALL {
+            let built = self.built(role);
+            if built.len() > desired.services.len() {
+                built.retain(|name, _| desired.services.contains_key(name));
+            }
+        }
+    }
+
+    fn built(&mut self, role: Role) -> &mut BTreeMap<String, Built> {
+        match role {
+            Role::Clients => &mut self.clients,
+            Role::Peers => &mut self.peers,
         }
     }
 
     /// The slots of a Service port's ring: the `indices` of its `members`, shared out.
-    pub(super) fn slots(&mut self, name: &str, members: &[BackendId], indices: &[u32]) -> Arc<[u32]> {
-        if let Some(built) = self.built.get(name)
+    pub(super) fn slots(
+        &mut self,
+        name: &str,
+        role: Role,
+        members: &[BackendId],
+        indices: &[u32],
+    ) -> Arc<[u32]> {
+        if let Some(built) = self.built(role).get(name)
             && built.members == members
             && built.indices == indices
         {
@@ -37,7 +54,7 @@ impl Rings {
         }
         let slots = slots(members, indices);
         let built = Built { members: members.to_vec(), indices: indices.to_vec(), slots: slots.clone() };
-        self.built.insert(name.to_owned(), built);
+        self.built(role).insert(name.to_owned(), built);
         slots
     }
 
@@ -46,12 +63,13 @@ impl Rings {
     pub(super) fn adopt(
         &mut self,
         name: &str,
+        role: Role,
         slots: Arc<[u32]>,
         in_maps: Option<&Arc<[u32]>>,
     ) -> Arc<[u32]> {
         match in_maps {
             Some(in_maps) if *in_maps == slots && !Arc::ptr_eq(in_maps, &slots) => {
-                if let Some(built) = self.built.get_mut(name) {
+                if let Some(built) = self.built(role).get_mut(name) {
                     built.slots = in_maps.clone();
                 }
                 in_maps.clone()

@@ -1,20 +1,26 @@
 //! One pass over everything desired: what gets room beside all that the maps hold now.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use lb_common::{
     abi::map,
     address::Address,
-    ring,
-    service::{SERVICE_CATCH_ALL, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, Service, ServiceKey},
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
 };
 
-use super::{ids::Ids, indices::Indices, rings::Rings, runs::Runs};
+use super::{
+    entry::Chunks,
+    ids::Ids,
+    indices::Indices,
+    rings::Rings,
+    runs::{Placed, Runs},
+};
 use crate::{
     desired::{Desired, DesiredService},
     object::{ObjectKey, Refusal},
     op::{Capacity, Tables},
     refusal::reason,
+    ring_ref::Role,
 };
 
 /// What the maps should hold after a round.
@@ -35,6 +41,8 @@ pub(super) struct Round<'a> {
     runs: Runs,
     /// Entries of `services` while old and new stand side by side.
     entries: u32,
+    /// The same of `source_ranges`.
+    source_ranges: u32,
     wanted: Wanted,
 }
 
@@ -72,6 +80,7 @@ impl<'a> Round<'a> {
             indices: Indices::new(tables, capacity),
             runs: Runs::new(tables, capacity.chunks),
             entries: tables.services.len() as u32,
+            source_ranges: tables.source_ranges.len() as u32,
             wanted: Wanted::default(),
         }
     }
@@ -92,6 +101,7 @@ impl<'a> Round<'a> {
                 self.wanted.refusals.push(full.refusal(object, &what));
             }
         }
+        self.place_peers();
         self.wanted.tables.backends = self.indices.wanted(&self.desired.backends, self.tables);
         self.wanted
     }
@@ -106,48 +116,59 @@ impl<'a> Round<'a> {
                 capacity: self.capacity.services,
             })?,
         };
-        let Some(taken) = self.indices.take(&service.members) else {
+        let source_ranges = self.with_source_ranges(id, service)?;
+        let members = [service.members.as_slice(), &service.local_members].concat();
+        let Some(taken) = self.indices.take(&members) else {
             let (used, capacity) = self.indices.usage();
             return Err(Full { map: map::BACKENDS, used, capacity });
         };
-        let ring = match self.place_ring(name, id, service, &taken.indices) {
-            Ok(chunk) => chunk,
-            Err(full) => {
-                self.indices.give_back(&taken);
-                return Err(full);
-            }
+        let Some(chunks) = self.place_rings(name, id, service, &taken.indices) else {
+            self.indices.give_back(&taken);
+            let (used, capacity) = self.runs.usage();
+            return Err(Full { map: map::RINGS, used, capacity });
         };
-        self.entries = entries;
+        (self.entries, self.source_ranges) = (entries, source_ranges);
         self.ids.take(id);
-        self.indices.keep(&taken, &service.draining);
-        self.wanted.tables.names.insert(id, name.to_owned());
-        let ring_size = ring::size_for(service.members.len());
-        for frontend in &service.frontends {
-            let service = Service { id, ring, ring_size, flags: frontend.flags, ..Service::default() };
-            self.wanted.tables.services.insert(frontend.key, service);
-        }
+        self.indices.keep(&taken);
+        self.indices.keep_known(&service.draining);
+        let tables = &mut self.wanted.tables;
+        tables.names.insert(id, name.to_owned());
+        tables.source_ranges.extend(service.source_range_keys(id));
+        let entries =
+            service.frontends.iter().map(|frontend| (frontend.key, service.entry(id, frontend, chunks)));
+        tables.services.extend(entries);
         Ok(())
     }
 
-    /// The ring's first chunk.
-    fn place_ring(
+    /// Where the rings of both roles begin; nothing is taken where one finds no room. `indices` are those of the
+    /// members and then of the local members.
+    fn place_rings(
         &mut self,
         name: &str,
         id: u32,
         service: &DesiredService,
         indices: &[u32],
-    ) -> Result<u32, Full> {
-        if service.members.is_empty() {
-            return Ok(0);
+    ) -> Option<Chunks> {
+        let (clients, peers) = indices.split_at(service.members.len());
+        let mut placed: Vec<(Role, Placed, Arc<[u32]>)> = Vec::new();
+        for (role, indices) in [(Role::Clients, clients), (Role::Peers, peers)] {
+            if indices.is_empty() {
+                continue;
+            }
+            let slots = self.rings.slots(name, role, service.members_of(role), indices);
+            let Some(place) = self.runs.place(id, role, &slots, service, self.tables) else {
+                placed.iter().for_each(|(_, place, slots)| self.runs.give_back(*place, slots.len()));
+                return None;
+            };
+            placed.push((role, place, slots));
         }
-        let slots = self.rings.slots(name, &service.members, indices);
-        let chunk = self.runs.place(id, &slots, service, self.tables).ok_or_else(|| {
-            let (used, capacity) = self.runs.usage();
-            Full { map: map::RINGS, used, capacity }
-        })?;
-        let slots = self.rings.adopt(name, slots, self.tables.rings.get(&chunk));
-        self.wanted.tables.rings.insert(chunk, slots);
-        Ok(chunk)
+        let mut chunks = Chunks::default();
+        for (role, Placed { chunk, .. }, slots) in placed {
+            let slots = self.rings.adopt(name, role, slots, self.tables.rings.get(&chunk));
+            self.wanted.tables.rings.insert(chunk, slots);
+            chunks.set(role, chunk);
+        }
+        Some(chunks)
     }
 
     fn place_catch_all(&mut self, vip: Address) -> Result<(), Full> {
@@ -164,18 +185,37 @@ impl<'a> Round<'a> {
         if new == 0 || entries <= self.capacity.services { Ok(entries) } else { Err(self.full_services()) }
     }
 
+    /// Entries of `source_ranges` once those of `service` are among them.
+    fn with_source_ranges(&self, id: u32, service: &DesiredService) -> Result<u32, Full> {
+        let keys = service.source_range_keys(id);
+        let new = keys.filter(|key| !self.tables.source_ranges.contains(key)).count() as u32;
+        let (used, capacity) = (self.source_ranges, self.capacity.source_ranges);
+        if new == 0 || used + new <= capacity {
+            Ok(used + new)
+        } else {
+            Err(Full { map: map::SOURCE_RANGES, used, capacity })
+        }
+    }
+
+    /// Peers in order of their addresses, those first that the map has already.
+    fn place_peers(&mut self) {
+        let address = |peer: &IpAddr| Address::from(*peer);
+        let known = |peer: &&IpAddr| self.tables.peers.contains(&address(peer));
+        let (known, new): (Vec<_>, Vec<_>) = self.desired.peers.keys().partition(known);
+        let capacity = self.capacity.peers;
+        let used = self.tables.peers.len() as u32;
+        let room = capacity.saturating_sub(used) as usize;
+        self.wanted.tables.peers = known.iter().chain(new.iter().take(room)).map(address).collect();
+        for peer in new.iter().skip(room) {
+            let full = Full { map: map::PEERS, used, capacity };
+            let what = format!("the address {peer}, from which encapsulated packets come,");
+            let mut refusal = full.refusal(&self.desired.peers[peer], &what);
+            "Node".clone_into(&mut refusal.kind);
+            self.wanted.refusals.push(refusal);
+        }
+    }
+
     fn full_services(&self) -> Full {
         Full { map: map::SERVICES, used: self.entries, capacity: self.capacity.services }
-    }
-}
-
-impl DesiredService {
-    /// Addresses of frontends that are not the node's own (the guard of [`desired`](crate::desired) sees to that).
-    fn vips(&self) -> impl Iterator<Item = Address> {
-        let kinds = SERVICE_EXTERNAL_IP | SERVICE_LOAD_BALANCER;
-        self.frontends
-            .iter()
-            .filter(move |frontend| frontend.flags & kinds != 0)
-            .map(|frontend| frontend.key.address)
     }
 }

@@ -4,7 +4,11 @@ use std::{ops::Range, sync::Arc};
 
 use lb_common::ring::{self, CHUNK_SLOTS};
 
-use crate::{desired::DesiredService, op::Tables};
+use crate::{
+    desired::DesiredService,
+    op::Tables,
+    ring_ref::{RingRef, Role},
+};
 
 /// Chunks of the shortest ring: runs are counted in these.
 const UNIT: u32 = ring::chunks(ring::SIZES[0]);
@@ -13,15 +17,24 @@ const UNIT: u32 = ring::chunks(ring::SIZES[0]);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Nobody,
-    /// The frontends of one service id.
-    Id(u32),
+    /// The frontends of one service id, in one role.
+    One(u32, Role),
     Several,
+}
+
+/// Where a ring goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    /// First chunk.
+    pub(super) chunk: u32,
+    /// Nobody read there before.
+    taken: bool,
 }
 
 /// The array `rings`, as long as anything may read it.
 pub(super) struct Runs {
     units: Vec<Reader>,
-    /// By ring class: where the search for a free run goes on. Nothing becomes free during a round.
+    /// By ring class: where the search for a free run goes on.
     search_from: [usize; ring::SIZES.len()],
 }
 
@@ -30,14 +43,14 @@ impl Runs {
     pub(super) fn new(tables: &Tables, chunks: u32) -> Self {
         let units = vec![Reader::Nobody; (chunks / UNIT) as usize];
         let mut runs = Self { units, search_from: [0; ring::SIZES.len()] };
-        for service in tables.services.values().filter(|service| service.ring_size > 0) {
-            for unit in runs.units_of(service.ring, service.ring_size) {
-                let reader = &mut runs.units[unit];
-                *reader = match *reader {
-                    Reader::Nobody => Reader::Id(service.id),
-                    Reader::Id(id) if id == service.id => *reader,
-                    _ => Reader::Several,
-                };
+        for service in tables.services.values() {
+            for ring in RingRef::of(service) {
+                let me = Reader::One(service.id, ring.role);
+                for unit in runs.units_of(ring.chunk, ring.size) {
+                    let reader = &mut runs.units[unit];
+                    let alone = *reader == Reader::Nobody || *reader == me;
+                    *reader = if alone { me } else { Reader::Several };
+                }
             }
         }
         runs
@@ -50,24 +63,39 @@ impl Runs {
         ((chunk / UNIT) as usize).min(end)..end
     }
 
-    /// The first chunk for the ring `slots` of a Service port: where it stands already, else a free run, else over
+    /// The place for the ring `slots` of a Service port: where it stands already, else a free run, else over
     /// the Service port's own old ring, which nobody else reads.
     pub(super) fn place(
         &mut self,
         id: u32,
+        role: Role,
         slots: &Arc<[u32]>,
         service: &DesiredService,
         tables: &Tables,
-    ) -> Option<u32> {
+    ) -> Option<Placed> {
         let size = slots.len() as u32;
         let old = service.frontends.iter().filter_map(|frontend| tables.services.get(&frontend.key));
-        let old = old.filter(|old| old.id == id && old.ring_size == size).map(|old| old.ring);
+        let old = old.filter(|old| old.id == id).flat_map(RingRef::of);
+        let old = old.filter(|old| old.role == role && old.size == size).map(|old| old.chunk);
         let mut old = old.filter(|chunk| self.holds(*chunk, size));
         if let Some(chunk) = old.clone().find(|chunk| tables.rings.get(chunk) == Some(slots)) {
-            return Some(chunk);
+            return Some(Placed { chunk, taken: false });
         }
-        let over_own = old.find(|chunk| self.only_read_by(id, *chunk, size));
-        self.take(id, size).or(over_own)
+        let over_own = old.find(|chunk| self.only_read_by(id, role, *chunk, size));
+        let taken = self.take(id, role, size).map(|chunk| Placed { chunk, taken: true });
+        taken.or_else(|| Some(Placed { chunk: over_own?, taken: false }))
+    }
+
+    /// Undoes [`Self::place`].
+    pub(super) fn give_back(&mut self, placed: Placed, slots: usize) {
+        if placed.taken {
+            let units = self.units_of(placed.chunk, slots as u32);
+            for (class, from) in self.search_from.iter_mut().enumerate() {
+                // The run of the class that holds the first unit.
+                *from = (*from).min(units.start >> class << class);
+            }
+            self.units[units].fill(Reader::Nobody);
+        }
     }
 
     /// True where a ring of `size` slots at `chunk` ends inside the array.
@@ -75,13 +103,14 @@ impl Runs {
         u64::from(chunk) + u64::from(ring::chunks(size)) <= self.units.len() as u64 * u64::from(UNIT)
     }
 
-    /// True where nobody but service `id` reads the ring at `chunk`.
-    fn only_read_by(&self, id: u32, chunk: u32, size: u32) -> bool {
-        self.holds(chunk, size) && self.units_of(chunk, size).all(|unit| self.units[unit] == Reader::Id(id))
+    /// True where nobody but service `id` in one role reads the ring at `chunk`.
+    fn only_read_by(&self, id: u32, role: Role, chunk: u32, size: u32) -> bool {
+        let me = Reader::One(id, role);
+        self.holds(chunk, size) && self.units_of(chunk, size).all(|unit| self.units[unit] == me)
     }
 
     /// Takes the first free run for a ring of `size` slots; its first chunk.
-    fn take(&mut self, id: u32, size: u32) -> Option<u32> {
+    fn take(&mut self, id: u32, role: Role, size: u32) -> Option<u32> {
         let length = (ring::chunks(size) / UNIT) as usize;
         let class = length.trailing_zeros() as usize;
         let mut first = self.search_from[class];
@@ -90,7 +119,7 @@ impl Runs {
             first += length;
         }
         self.search_from[class] = first + length;
-        self.units[first..first + length].fill(Reader::Id(id));
+        self.units[first..first + length].fill(Reader::One(id, role));
         Some(first as u32 * UNIT)
     }
 
@@ -113,14 +142,15 @@ mod tests {
     #[test]
     fn runs_are_aligned_apart_and_end_with_the_array() {
         let mut runs = Runs::new(&Tables::default(), UNIT * 8);
-        assert_eq!(runs.take(1, 251), Some(0));
-        assert_eq!(runs.take(2, 1021), Some(UNIT * 4));
-        assert_eq!(runs.take(3, 509), Some(UNIT * 2));
-        assert_eq!(runs.take(4, 251), Some(UNIT));
-        assert_eq!(runs.take(5, 251), None);
+        assert_eq!(runs.take(1, Role::Clients, 251), Some(0));
+        assert_eq!(runs.take(2, Role::Clients, 1021), Some(UNIT * 4));
+        assert_eq!(runs.take(3, Role::Clients, 509), Some(UNIT * 2));
+        assert_eq!(runs.take(4, Role::Clients, 251), Some(UNIT));
+        assert_eq!(runs.take(5, Role::Clients, 251), None);
         assert_eq!(runs.usage(), (UNIT * 8, UNIT * 8));
-        assert!(runs.only_read_by(2, UNIT * 4, 1021));
-        assert!(!runs.only_read_by(2, UNIT * 2, 1021));
+        assert!(runs.only_read_by(2, Role::Clients, UNIT * 4, 1021));
+        assert!(!runs.only_read_by(2, Role::Clients, UNIT * 2, 1021));
+        assert!(!runs.only_read_by(2, Role::Peers, UNIT * 4, 1021));
     }
 
     #[test]
@@ -132,8 +162,8 @@ mod tests {
         ];
         let alone = Tables { services: services[..1].iter().copied().collect(), ..Tables::default() };
         let shared = Tables { services: services.into(), ..Tables::default() };
-        assert!(Runs::new(&alone, UNIT).only_read_by(1, 0, 251));
-        assert!(!Runs::new(&shared, UNIT).only_read_by(1, 0, 251));
-        assert!(!Runs::new(&shared, UNIT).only_read_by(2, 0, 251));
+        assert!(Runs::new(&alone, UNIT).only_read_by(1, Role::Clients, 0, 251));
+        assert!(!Runs::new(&shared, UNIT).only_read_by(1, Role::Clients, 0, 251));
+        assert!(!Runs::new(&shared, UNIT).only_read_by(2, Role::Clients, 0, 251));
     }
 }

@@ -4,13 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::{backend::Backend, service::Service};
-
-use super::{diff, rings::Rings, runs::Runs};
+use super::{
+    diff,
+    entry::Chunks,
+    rings::Rings,
+    runs::{Placed, Runs},
+};
 use crate::{
     backend_id::BackendId,
-    desired::{Desired, DesiredService},
+    desired::{Desired, DesiredBackend, DesiredService},
     op::{Capacity, Op, Tables},
+    ring_ref::Role,
 };
 
 /// The last plan that found room for everything, and the maps after it.
@@ -48,20 +52,21 @@ impl Settled {
         capacity: Capacity,
         rings: &mut Rings,
     ) -> Option<Vec<Op>> {
-        if capacity != self.capacity || *tables != self.tables {
+        if capacity != self.capacity || *tables != self.tables || desired.peers != self.desired.peers {
             return None;
         }
         let services = changed_services(&self.desired, desired)?;
         let backends = differences(&self.desired.backends, &desired.backends);
         let mut part = Part::default();
-        for (id, flags) in &backends {
-            self.change_backend(**id, flags.copied(), &mut part);
+        for (id, backend) in &backends {
+            self.change_backend(**id, backend.copied(), &mut part);
         }
         if !services.is_empty() {
             let mut free = free_indices(&self.tables, capacity);
             let mut runs = Runs::new(&self.tables, capacity.chunks);
             for (name, service) in &services {
-                let indices = service.members.iter().map(|id| {
+                let members = service.members.iter().chain(&service.local_members);
+                let indices = members.map(|id| {
                     let known = self.indices.get(id).or_else(|| part.new.get(id)).copied();
                     known.or_else(|| {
                         self.add_backend(*id, *desired.backends.get(id)?, free.next()?, &mut part)
@@ -72,27 +77,33 @@ impl Settled {
             }
         }
         let ops = diff::ops(&part.wanted, &part.actual);
-        let backends = backends.into_iter().map(|(id, flags)| (*id, flags.copied())).collect();
+        let backends = backends.into_iter().map(|(id, backend)| (*id, backend.copied())).collect();
         self.follow(services, backends, part.new, &ops);
         Some(ops)
     }
 
-    /// An endpoint whose flags changed, or that is gone (no `flags`). One without an index was never a member.
-    fn change_backend(&self, id: BackendId, flags: Option<u8>, part: &mut Part) {
+    /// An endpoint that changed, or that is gone. One without an index was never a member.
+    fn change_backend(&self, id: BackendId, backend: Option<DesiredBackend>, part: &mut Part) {
         let entry = |index: &u32| Some((*index, *self.tables.backends.get(index)?));
         if let Some((index, entry)) = self.indices.get(&id).and_then(entry) {
             part.actual.backends.insert(index, entry);
-            if let Some(flags) = flags {
-                part.wanted.backends.insert(index, Backend { flags, ..entry });
+            if let Some(backend) = backend {
+                part.wanted.backends.insert(index, id.entry(backend, entry.generation));
             }
         }
     }
 
     /// A new endpoint at a free index.
-    fn add_backend(&self, id: BackendId, flags: u8, index: u32, part: &mut Part) -> Option<u32> {
+    fn add_backend(
+        &self,
+        id: BackendId,
+        backend: DesiredBackend,
+        index: u32,
+        part: &mut Part,
+    ) -> Option<u32> {
         let old = self.tables.backends.get(&index);
         part.actual.backends.extend(old.map(|old| (index, *old)));
-        part.wanted.backends.insert(index, id.entry(flags, old.map_or(1, |old| old.generation.max(1))));
+        part.wanted.backends.insert(index, id.entry(backend, old.map_or(1, |old| old.generation.max(1))));
         part.new.insert(id, index);
         Some(index)
     }
@@ -108,18 +119,21 @@ impl Settled {
     ) -> Option<()> {
         let entry = |key| self.tables.services.get(key).copied();
         let id = entry(&service.frontends.first()?.key)?.id;
-        let (mut chunk, mut ring_size) = (0, 0);
-        if !service.members.is_empty() {
-            let slots = rings.slots(name, &service.members, indices);
-            chunk = runs.place(id, &slots, service, &self.tables)?;
-            ring_size = slots.len() as u32;
+        let (clients, peers) = indices.split_at(service.members.len());
+        let mut chunks = Chunks::default();
+        for (role, indices) in [(Role::Clients, clients), (Role::Peers, peers)] {
+            if indices.is_empty() {
+                continue;
+            }
+            let slots = rings.slots(name, role, service.members_of(role), indices);
+            let Placed { chunk, .. } = runs.place(id, role, &slots, service, &self.tables)?;
             part.actual.rings.extend(self.tables.rings.get(&chunk).map(|ring| (chunk, ring.clone())));
             part.wanted.rings.insert(chunk, slots);
+            chunks.set(role, chunk);
         }
         for frontend in &service.frontends {
             part.actual.services.insert(frontend.key, entry(&frontend.key)?);
-            let service = Service { id, ring: chunk, ring_size, flags: frontend.flags, ..Service::default() };
-            part.wanted.services.insert(frontend.key, service);
+            part.wanted.services.insert(frontend.key, service.entry(id, frontend, chunks));
         }
         Some(())
     }
@@ -127,13 +141,13 @@ impl Settled {
     fn follow(
         &mut self,
         services: Vec<(&String, &DesiredService)>,
-        backends: Vec<(BackendId, Option<u8>)>,
+        backends: Vec<(BackendId, Option<DesiredBackend>)>,
         new: BTreeMap<BackendId, u32>,
         ops: &[Op],
     ) {
-        for (id, flags) in backends {
-            match flags {
-                Some(flags) => drop(self.desired.backends.insert(id, flags)),
+        for (id, backend) in backends {
+            match backend {
+                Some(backend) => drop(self.desired.backends.insert(id, backend)),
                 None => {
                     self.desired.backends.remove(&id);
                     self.indices.remove(&id);
@@ -155,29 +169,36 @@ fn changed_services<'a>(old: &Desired, new: &'a Desired) -> Option<Vec<(&'a Stri
     }
     let mut changed = Vec::new();
     for ((old_name, old), (name, service)) in old.services.iter().zip(&new.services) {
-        if old_name != name || old.frontends != service.frontends {
+        if old_name != name
+            || old.frontends != service.frontends
+            || old.affinity_seconds != service.affinity_seconds
+            || old.source_ranges != service.source_ranges
+        {
             return None;
         }
-        if old.members != service.members || old.draining != service.draining {
+        if old.members != service.members
+            || old.local_members != service.local_members
+            || old.draining != service.draining
+        {
             changed.push((name, service));
         }
     }
     Some(changed)
 }
 
-/// Endpoints whose flags differ, with the new flags; `None` for those that are gone.
+/// Endpoints that differ, as they are now; `None` for those that are gone.
 fn differences<'a>(
-    old: &'a BTreeMap<BackendId, u8>,
-    new: &'a BTreeMap<BackendId, u8>,
-) -> Vec<(&'a BackendId, Option<&'a u8>)> {
+    old: &'a BTreeMap<BackendId, DesiredBackend>,
+    new: &'a BTreeMap<BackendId, DesiredBackend>,
+) -> Vec<(&'a BackendId, Option<&'a DesiredBackend>)> {
     let mut found = Vec::new();
     let mut old = old.iter().peekable();
-    for (id, flags) in new {
+    for (id, backend) in new {
         while let Some((gone, _)) = old.next_if(|(other, _)| *other < id) {
             found.push((gone, None));
         }
-        if old.next_if(|(other, _)| *other == id).is_none_or(|(_, before)| before != flags) {
-            found.push((id, Some(flags)));
+        if old.next_if(|(other, _)| *other == id).is_none_or(|(_, before)| before != backend) {
+            found.push((id, Some(backend)));
         }
     }
     found.extend(old.map(|(gone, _)| (gone, None)));

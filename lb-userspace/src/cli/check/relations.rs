@@ -53,7 +53,13 @@ impl Relations {
             let message = format!("{} {key}: already defined at {first}; remove one", kind.as_str());
             report.add_at(*at, Severity::Error, message);
         }
-        for refusal in desired(&self.snapshot, &self.any_node()).refusals {
+        let refusals = desired(&self.snapshot, &self.any_node()).refusals;
+        // A NodePort clashes on each family's stand-in; once is enough.
+        let messages: BTreeSet<_> = refusals.iter().map(|refusal| refusal.message.clone()).collect();
+        let is_repeated = |message: &str| {
+            message.starts_with("[::]:") && messages.contains(&message.replacen("[::]:", "0.0.0.0:", 1))
+        };
+        for refusal in refusals.into_iter().filter(|refusal| !is_repeated(&refusal.message)) {
             let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == refusal.kind);
             if let Some(at) = kind.and_then(|kind| self.defined.get(&(kind, refusal.object.clone()))) {
                 report.add_at(*at, Severity::Error, refusal.message);
