@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use lb_common::abi::LAYOUT_VERSION;
 use lb_tests::{
     agent::{Agent, binary},
     cluster::Cluster,
@@ -76,10 +77,8 @@ fn without_a_data_plane_every_look_at_it_says_so_and_exits_1() {
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(output.stdout.is_empty(), "{line}");
         let text = stderr(&output);
-        assert!(
-            text.starts_with("error: no Sluice maps under /sys/fs/bpf/sluice-test-none/v1"),
-            "{line}: {text}"
-        );
+        let directory = format!("/sys/fs/bpf/sluice-test-none/v{LAYOUT_VERSION}:");
+        assert!(text.starts_with(&format!("error: no Sluice maps under {directory}")), "{line}: {text}");
         assert!(text.contains("is the agent running on this node?"), "{line}: {text}");
     }
     assert!(sluice("cleanup").status.success());

@@ -64,13 +64,13 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Services are shown of namespace `default` unless -n or -A says otherwise. The others belong to \
-                        the node: all are shown, and -n narrows backends and flows to a namespace's Services."
+                        the node: all are shown, and -n narrows backends, flows and affinity to a namespace's Services."
 )]
 pub(crate) struct GetArgs {
     /// What to show.
     #[arg(value_enum, ignore_case = true)]
     pub(crate) resource: Resource,
-    /// Only this one: a Service's name (services, flows), an endpoint's address or address:port, a reason, a device.
+    /// Only this one: a Service's name (services, flows, affinity), an endpoint's address or address:port, a reason, a device.
     pub(crate) name: Option<String>,
     /// Output format.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
@@ -98,6 +98,9 @@ pub(crate) enum Resource {
     /// Connections.
     #[value(alias = "flow")]
     Flows,
+    /// Clients of Services with session affinity, and the endpoints that they are bound to.
+    #[value(alias = "affinities")]
+    Affinity,
     /// Counters of dropped packets by reason.
     #[value(alias = "drop")]
     Drops,

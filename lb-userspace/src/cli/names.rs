@@ -184,5 +184,8 @@ mod tests {
         let address = IpAddr::from([203, 0, 113, 10]).into();
         assert_eq!(Target::new(address, 80u16.to_be(), 6).to_string(), "203.0.113.10:80/TCP");
         assert_eq!(Target::frontend(&ServiceKey::catch_all(address)).to_string(), "203.0.113.10:*");
+        let address = "2001:db8::10".parse::<IpAddr>().unwrap().into();
+        assert_eq!(Target::new(address, 9000u16.to_be(), 132).to_string(), "[2001:db8::10]:9000/SCTP");
+        assert_eq!(Target::frontend(&ServiceKey::catch_all(address)).to_string(), "[2001:db8::10]:*");
     }
 }

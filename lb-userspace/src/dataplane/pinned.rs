@@ -13,10 +13,12 @@ use aya::{
 };
 use lb_common::{
     abi::map,
-    address::Address,
+    address::{Address, V6},
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     drop_reason::DropReason,
     flow::{Flow, FlowKey},
+    fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     name::Name,
     ring::{self, CHUNK_SLOTS, RingChunk},
@@ -59,7 +61,10 @@ pub struct Pinned {
     pub(super) rings: Array<MapData, RingChunk>,
     pub(super) backends: Array<MapData, Backend>,
     pub(super) filter: Array<MapData, u64>,
-    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    flows: HashMap<MapData, FlowKey, Flow>,
+    flows6: HashMap<MapData, FlowKey<V6>, Flow<V6>>,
+    affinity: HashMap<MapData, AffinityKey, Affinity>,
+    fragments: HashMap<MapData, FragmentKey, FragmentPorts>,
     pub(super) interfaces: HashMap<MapData, u32, Interface>,
     pub(super) runtime: Array<MapData, Runtime>,
     pub(super) service_stats: PerCpuArray<MapData, ServiceStats>,
@@ -90,6 +95,9 @@ impl Pinned {
             backends: typed(map::BACKENDS, open(map::BACKENDS)?)?,
             filter: typed(map::FILTER, open(map::FILTER)?)?,
             flows: typed(map::FLOWS, open(map::FLOWS)?)?,
+            flows6: typed(map::FLOWS6, open(map::FLOWS6)?)?,
+            affinity: typed(map::AFFINITY, open(map::AFFINITY)?)?,
+            fragments: typed(map::FRAGMENTS, open(map::FRAGMENTS)?)?,
             interfaces: typed(map::INTERFACES, open(map::INTERFACES)?)?,
             runtime: typed(map::RUNTIME, open(map::RUNTIME)?)?,
             service_stats: typed(map::SERVICE_STATS, open(map::SERVICE_STATS)?)?,
@@ -174,14 +182,47 @@ impl Pinned {
         Ok(slots)
     }
 
-    /// Flow halves, in no order, each as it was when it was read. Flows come and go while the map is walked; the walk
-    /// ends all the same after as many steps as the map has room.
+    /// Flow halves of IPv4, in no order, each as it was when it was read. Flows come and go while the map is walked; the
+    /// walk ends all the same after as many steps as the map has room.
     ///
     /// # Errors
     /// An item is an error where the map does not answer.
     pub fn flows(&self) -> impl Iterator<Item = Result<(FlowKey, Flow), PinnedError>> + '_ {
-        let most = self.max_entries(map::FLOWS) as usize;
-        self.flows.iter().take(most).map(|entry| entry.map_err(named(map::FLOWS)))
+        self.walk(map::FLOWS, &self.flows)
+    }
+
+    /// As [`flows`](Self::flows), of IPv6.
+    ///
+    /// # Errors
+    /// As [`flows`](Self::flows).
+    pub fn flows6(&self) -> impl Iterator<Item = Result<(FlowKey<V6>, Flow<V6>), PinnedError>> + '_ {
+        self.walk(map::FLOWS6, &self.flows6)
+    }
+
+    /// Clients and the endpoints that they are bound to, in no order, read as [`flows`](Self::flows) are.
+    ///
+    /// # Errors
+    /// As [`flows`](Self::flows).
+    pub fn affinity(&self) -> impl Iterator<Item = Result<(AffinityKey, Affinity), PinnedError>> + '_ {
+        self.walk(map::AFFINITY, &self.affinity)
+    }
+
+    /// Fragmented datagrams whose first fragment was seen, in no order, read as [`flows`](Self::flows) are.
+    ///
+    /// # Errors
+    /// As [`flows`](Self::flows).
+    pub fn fragments(&self) -> impl Iterator<Item = Result<(FragmentKey, FragmentPorts), PinnedError>> + '_ {
+        self.walk(map::FRAGMENTS, &self.fragments)
+    }
+
+    /// An entry that goes away under a walk sends it back to the first one: it needs an end.
+    fn walk<'a, K: Pod, V: Pod>(
+        &'a self,
+        name: &'static str,
+        map: &'a HashMap<MapData, K, V>,
+    ) -> impl Iterator<Item = Result<(K, V), PinnedError>> + 'a {
+        let most = self.max_entries(name) as usize;
+        map.iter().take(most).map(move |entry| entry.map_err(named(name)))
     }
 
     /// How many halves there are, give or take those that come and go meanwhile.

@@ -1,6 +1,6 @@
 //! `sluice get backends`: every endpoint, and who uses it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::backend::{BACKEND_LOCAL, BACKEND_TERMINATING, Backend};
 use serde::Serialize;
@@ -18,6 +18,8 @@ use crate::cli::{
 pub(crate) struct BackendRow {
     endpoint: Target,
     location: Location,
+    /// Address of its node, where that is known.
+    node: Option<IpAddr>,
     state: State,
     services: Vec<Use>,
     index: u32,
@@ -64,6 +66,7 @@ impl Row for BackendRow {
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ENDPOINT", |row| row.endpoint.to_string()),
         Column::new("LOCATION", |row| format!("{:?}", row.location)),
+        Column::new("NODE", |row| output::some_or_dash(row.node)),
         Column::new("STATE", |row| format!("{:?}", row.state)),
         Column::new("SERVICES", |row| join(&row.services, |used| used.service.to_string())),
         Column::new("SHARE", |row| join(&row.services, Use::share)),
@@ -117,6 +120,7 @@ fn rows(backends: &BTreeMap<u32, Backend>, shares: &Shares, names: &ServiceNames
         .map(|(index, backend)| BackendRow {
             endpoint: Target::new(backend.address, backend.port_be, backend.protocol),
             location: if backend.flags & BACKEND_LOCAL != 0 { Location::Local } else { Location::Remote },
+            node: (!backend.node.is_none()).then(|| backend.node.into()),
             state: if backend.flags & BACKEND_TERMINATING != 0 { State::Terminating } else { State::Active },
             services: uses(shares.get(index), names),
             index: *index,
@@ -151,18 +155,24 @@ mod tests {
             (2, "default/web-canary:http".to_owned()),
         ]));
         let endpoint = |last: u8, flags: u8| Backend {
-            address: std::net::IpAddr::from([10, 244, 1, last]).into(),
+            address: IpAddr::from([10, 244, 1, last]).into(),
             port_be: 8080u16.to_be(),
             protocol: 6,
             flags,
             generation: 1,
             ..Backend::default()
         };
+        let v6 = Backend {
+            address: "fd00:244::5".parse::<IpAddr>().unwrap().into(),
+            node: "fd00::3".parse::<IpAddr>().unwrap().into(),
+            ..endpoint(0, 0)
+        };
         let backends = BTreeMap::from([
             (1, endpoint(9, 0)),
             (2, endpoint(5, BACKEND_LOCAL)),
             (3, endpoint(7, BACKEND_TERMINATING)),
             (4, Backend { generation: 8, ..Backend::default() }),
+            (5, v6),
         ]);
         let mut shares = Shares::new();
         count(&mut shares, 1, &[1, 2, 1]);
@@ -177,10 +187,11 @@ mod tests {
         let view = View { format: Format::Wide, all_namespaces: false, no_headers: false };
         output::print(&mut out, view, &sample()).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        ENDPOINT             LOCATION  STATE        SERVICES                                  SHARE         INDEX  GENERATION
-        10.244.1.5:8080/TCP  Local     Active       default/web:http,default/web-canary:http  33.3%,100.0%  2      1
-        10.244.1.7:8080/TCP  Remote    Terminating  -                                         -             3      1
-        10.244.1.9:8080/TCP  Remote    Active       default/web:http                          66.6%         1      1
+        ENDPOINT                LOCATION  NODE     STATE        SERVICES                                  SHARE         INDEX  GENERATION
+        10.244.1.5:8080/TCP     Local     -        Active       default/web:http,default/web-canary:http  33.3%,100.0%  2      1
+        10.244.1.7:8080/TCP     Remote    -        Terminating  -                                         -             3      1
+        10.244.1.9:8080/TCP     Remote    -        Active       default/web:http                          66.6%         1      1
+        [fd00:244::5]:8080/TCP  Remote    fd00::3  Active       -                                         -             5      1
         ");
     }
 
@@ -194,6 +205,7 @@ mod tests {
             "protocol": "TCP"
           },
           "location": "Local",
+          "node": null,
           "state": "Active",
           "services": [
             {

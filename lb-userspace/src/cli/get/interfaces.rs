@@ -2,10 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::IpAddr,
 };
 
-use lb_common::interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface};
+use lb_common::{
+    address::IpAddress,
+    interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface, VlanTag},
+};
 use serde::Serialize;
 
 use super::{Pinned, Resourceful};
@@ -29,6 +33,24 @@ pub(crate) struct InterfaceRow {
     programs: Vec<String>,
     overlay: bool,
     snat_address: Option<IpAddr>,
+    snat_address6: Option<IpAddr>,
+    vlan: Option<Vlan>,
+}
+
+/// What a VLAN device is on top of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Vlan {
+    /// The device that its frames leave by.
+    parent: String,
+    /// VLAN identifiers that they carry there, the outer first.
+    ids: Vec<u16>,
+}
+
+impl fmt::Display for Vlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.ids.iter().map(ToString::to_string).collect();
+        write!(f, "{}@{}", ids.join("."), self.parent)
+    }
 }
 
 /// How packets are met on a device.
@@ -73,9 +95,11 @@ impl Row for InterfaceRow {
         Column::new("NAME", |row| row.name.clone()),
         Column::new("MODE", |row| row.mode.as_str().to_owned()),
         Column::new("PROGRAMS", |row| output::or_dash(&row.programs.join(","))),
-        Column::new("SNAT-ADDRESS", |row| {
-            row.snat_address.map_or_else(|| "-".to_owned(), |ip| ip.to_string())
+        Column::new("SNAT-ADDRESSES", |row| {
+            let addresses = row.snat_address.iter().chain(&row.snat_address6);
+            output::or_dash(&addresses.map(ToString::to_string).collect::<Vec<_>>().join(","))
         }),
+        Column::wide("VLAN", |row| output::some_or_dash(row.vlan.as_ref())),
         Column::wide("OVERLAY", |row| row.overlay.to_string()),
     ];
 }
@@ -99,27 +123,40 @@ pub(super) fn collect(pinned: &Pinned, dir: &PinDir) -> Result<Vec<InterfaceRow>
 
 fn rows(interfaces: &BTreeMap<u32, Interface>, links: &[String], devices: &[Device]) -> Vec<InterfaceRow> {
     let hooks = devices::hooks(links);
-    interfaces
-        .iter()
-        .map(|(ifindex, interface)| {
-            let device = devices.iter().find(|device| device.index == *ifindex);
-            let name = device.map_or_else(|| format!("if{ifindex}"), |device| device.name.clone());
-            let programs = hooks.get(&name).cloned().unwrap_or_default();
-            let generic = device.and_then(|device| device.xdp).is_some_and(|xdp| xdp.generic);
-            InterfaceRow {
-                ifindex: *ifindex,
-                mode: Mode::of(*interface, &programs, generic),
-                programs: programs.iter().map(ToString::to_string).collect(),
-                overlay: interface.flags & INTERFACE_OVERLAY != 0,
-                snat_address: (interface.address_be != 0).then(|| names::address(interface.address_be)),
-                name,
-            }
-        })
-        .collect()
+    let device = |index: u32| devices.iter().find(|device| device.index == index);
+    let name = |index: u32| device(index).map_or_else(|| format!("if{index}"), |device| device.name.clone());
+    let row = |(ifindex, interface): (&u32, &Interface)| {
+        let programs = hooks.get(&name(*ifindex)).cloned().unwrap_or_default();
+        let with_xdp = if interface.parent == 0 { *ifindex } else { interface.parent };
+        let generic = device(with_xdp).and_then(|device| device.xdp).is_some_and(|xdp| xdp.generic);
+        InterfaceRow {
+            ifindex: *ifindex,
+            name: name(*ifindex),
+            mode: Mode::of(*interface, &programs, generic),
+            programs: programs.iter().map(ToString::to_string).collect(),
+            overlay: interface.flags & INTERFACE_OVERLAY != 0,
+            snat_address: some_address(interface.address_be),
+            snat_address6: some_address(interface.address6_be),
+            vlan: (interface.parent != 0)
+                .then(|| Vlan { parent: name(interface.parent), ids: vlan_ids(&interface.tags) }),
+        }
+    };
+    interfaces.iter().map(row).collect()
+}
+
+fn some_address<A: IpAddress>(address: A) -> Option<IpAddr> {
+    (!address.is_none()).then(|| names::address(address))
+}
+
+fn vlan_ids(tags: &[VlanTag]) -> Vec<u16> {
+    let used = tags.iter().filter(|tag| tag.protocol_be != 0);
+    used.map(|tag| u16::from_be(tag.id_be)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use lb_common::address::Address;
+
     use super::*;
     use crate::{
         cli::output::{Format, View},
@@ -129,31 +166,43 @@ mod tests {
     #[test]
     fn the_mode_follows_from_the_flag_the_links_and_the_device() {
         let address_be = u32::from_ne_bytes([172, 18, 0, 2]);
+        let tag = |id: u16| VlanTag { protocol_be: 0x8100u16.to_be(), id_be: id.to_be() };
+        let vlan = Interface {
+            address6_be: "2001:db8::2".parse::<IpAddr>().map(Address::from).unwrap().words_be,
+            flags: INTERFACE_XDP,
+            parent: 3,
+            tags: [tag(100), tag(200)],
+            ..Interface::default()
+        };
         let interfaces = BTreeMap::from([
             (2, Interface { address_be, flags: INTERFACE_XDP, ..Interface::default() }),
             (3, Interface { address_be, flags: INTERFACE_XDP, ..Interface::default() }),
             (4, Interface { address_be, ..Interface::default() }),
             (5, Interface { flags: INTERFACE_OVERLAY, ..Interface::default() }),
             (6, Interface::default()),
+            (7, vlan),
         ]);
-        let links = ["eth-0-in", "eth-0-out", "eth-0-xdp", "eth1-xdp", "eth2-in", "flannel:1-in"];
-        let devices =
-            [("eth-0", 2), ("eth1", 3), ("eth2", 4), ("flannel.1", 5)].map(|(name, index)| Device {
+        let links =
+            ["eth-0-in", "eth-0-out", "eth-0-xdp", "eth1-xdp", "eth2-in", "eth1:100-in", "flannel:1-in"];
+        let devices = [("eth-0", 2), ("eth1", 3), ("eth2", 4), ("flannel.1", 5), ("eth1.100", 7)].map(
+            |(name, index)| Device {
                 index,
                 name: name.to_owned(),
                 xdp: Some(XdpProgram { id: 1, generic: index == 3 }),
                 ..Device::default()
-            });
+            },
+        );
         let mut out = Vec::new();
         let view = View { format: Format::Wide, all_namespaces: false, no_headers: false };
         output::print(&mut out, view, &rows(&interfaces, &links.map(str::to_owned), &devices)).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        IFINDEX  NAME       MODE     PROGRAMS    SNAT-ADDRESS  OVERLAY
-        2        eth-0      native   xdp,in,out  172.18.0.2    false
-        3        eth1       generic  xdp         172.18.0.2    false
-        4        eth2       tc       in          172.18.0.2    false
-        5        flannel.1  tc       in          -             true
-        6        if6        none     -           -             false
+        IFINDEX  NAME       MODE     PROGRAMS    SNAT-ADDRESSES  VLAN          OVERLAY
+        2        eth-0      native   xdp,in,out  172.18.0.2      -             false
+        3        eth1       generic  xdp         172.18.0.2      -             false
+        4        eth2       tc       in          172.18.0.2      -             false
+        5        flannel.1  tc       in          -               -             true
+        6        if6        none     -           -               -             false
+        7        eth1.100   generic  in          2001:db8::2     100.200@eth1  false
         ");
     }
 }

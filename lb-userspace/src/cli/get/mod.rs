@@ -1,5 +1,6 @@
 //! `sluice get`: what the pinned maps hold.
 
+mod affinity;
 mod backends;
 mod drops;
 mod flows;
@@ -29,6 +30,7 @@ pub(crate) fn run(bpf_dir: &Path, args: &GetArgs, out: &mut impl io::Write) -> R
         Resource::Services => show(out, args, services::collect(&pinned)?),
         Resource::Backends => show(out, args, backends::collect(&pinned)?),
         Resource::Flows => show(out, args, flows::collect(&pinned, Clock::read())?),
+        Resource::Affinity => show(out, args, affinity::collect(&pinned, Clock::read())?),
         Resource::Drops => show(out, args, drops::collect(&pinned)?),
         Resource::Interfaces => show(out, args, interfaces::collect(&pinned, &dir)?),
     }?;
