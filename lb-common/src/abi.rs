@@ -44,11 +44,13 @@ pub mod map {
     pub const ANSWER_LIMIT: &str = "answer_limit";
     /// Service id → [`Name`](crate::name::Name), hash; never read by the kernel programs.
     pub const NAMES: &str = "names";
+    /// Number → [`Refusal`](crate::refusal::Refusal), hash; never read by the kernel programs.
+    pub const REFUSALS: &str = "refusals";
     /// Step number → [`TraceStep`](crate::trace::TraceStep), array; written by the tracing build of a program only.
     pub const TRACE: &str = "trace";
 
     /// Every map that is pinned and survives the agent.
-    pub const PINNED: [&str; 19] = [
+    pub const PINNED: [&str; 20] = [
         FILTER,
         SERVICES,
         RINGS,
@@ -68,6 +70,7 @@ pub mod map {
         STATS,
         ANSWER_LIMIT,
         NAMES,
+        REFUSALS,
     ];
 }
 
@@ -127,6 +130,8 @@ pub mod capacity {
     pub const PEERS: u32 = 16_384;
     /// Network devices.
     pub const INTERFACES: u32 = 256;
+    /// Refusals that the command line can show; the log and the metrics have all.
+    pub const REFUSALS: u32 = 1_024;
     /// Trace steps of one packet.
     pub const TRACE: u32 = 32;
 }

@@ -29,6 +29,7 @@ pub mod packet;
 pub mod pipeline;
 #[cfg(feature = "user")]
 mod pod;
+pub mod refusal;
 pub mod ring;
 pub mod runtime;
 pub mod service;

@@ -18,6 +18,7 @@ use lb_common::{
     interface::Interface,
     limit::Bucket,
     name::Name,
+    refusal::Refusal,
     ring::RingChunk,
     runtime::Runtime,
     service::{Service, ServiceKey},
@@ -90,6 +91,11 @@ pub(crate) static ANSWER_LIMIT: PerCpuArray<Bucket> = PerCpuArray::with_max_entr
 /// Not read here: declared so that the loader creates and pins it with the rest.
 #[map(name = "names")]
 pub(crate) static NAMES: HashMap<u32, Name> = HashMap::with_max_entries(capacity::SERVICES, 0);
+
+/// Not read here either; takes memory for what it holds only.
+#[map(name = "refusals")]
+pub(crate) static REFUSALS: HashMap<u32, Refusal> =
+    HashMap::with_max_entries(capacity::REFUSALS, BPF_F_NO_PREALLOC);
 
 #[map(name = "trace")]
 pub(crate) static TRACE: Array<TraceStep> = Array::with_max_entries(capacity::TRACE, 0);

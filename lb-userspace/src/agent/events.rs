@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
-use lb_common::abi::map;
 use lb_model::{
     config::NodeConfig,
     desired::health_check::health_checks,
@@ -52,6 +51,7 @@ struct Due {
     network: Option<Instant>,
     maps: Option<Instant>,
     health_checks: Option<Instant>,
+    refusals: Option<Instant>,
     epoch: bool,
 }
 
@@ -63,7 +63,7 @@ impl Due {
     }
 
     fn next(&self) -> Option<Instant> {
-        [self.network, self.maps, self.health_checks].into_iter().flatten().min()
+        [self.network, self.maps, self.health_checks, self.refusals].into_iter().flatten().min()
     }
 }
 
@@ -127,7 +127,7 @@ impl Agent {
         patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.due.network = Some(Instant::now());
         self.take_policy(&policy.borrow_and_update());
-        self.count_flows();
+        self.count_entries();
         loop {
             let next = self.due.next();
             tokio::select! {
@@ -171,7 +171,9 @@ impl Agent {
             self.config.external_ips_allowed = combined;
             Due::no_later(&mut self.due.maps, Duration::ZERO);
         }
-        self.refusals.set(Origin::Policy, &error.iter().cloned().collect());
+        if self.refusals.set(Origin::Policy, &error.iter().cloned().collect()) {
+            Due::no_later(&mut self.due.refusals, Duration::ZERO);
+        }
     }
 
     fn note(&mut self, change: Change) {
@@ -190,14 +192,12 @@ impl Agent {
         if self.snapshot.is_some() {
             Due::no_later(&mut self.due.maps, Duration::ZERO);
         }
-        self.count_flows();
+        self.count_entries();
     }
 
-    fn count_flows(&mut self) {
-        let flows = block_in_place(|| self.reconciler.plane().pinned().flow_count());
-        match flows {
-            Ok(count) => self.metrics.entries(map::FLOWS, count),
-            Err(error) => tracing::warn!(%error, "cannot count flows"),
+    fn count_entries(&self) {
+        if let Err(error) = block_in_place(|| self.metrics.count_entries()) {
+            tracing::warn!(%error, "cannot tell how full the maps are");
         }
     }
 
@@ -219,6 +219,10 @@ impl Agent {
         if self.due.health_checks.is_some_and(|due| due <= now) {
             self.due.health_checks = None;
             self.check_health();
+        }
+        if self.due.refusals.is_some_and(|due| due <= Instant::now()) {
+            self.due.refusals = None;
+            self.record_refusals();
         }
         self.keep_warm().await;
         Ok(())
@@ -276,7 +280,9 @@ impl Agent {
                 if let Some(tables) = self.reconciler.tables() {
                     self.metrics.synced(started.elapsed(), tables);
                 }
-                self.refusals.set(Origin::Snapshot, self.reconciler.refused());
+                if self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
+                    Due::no_later(&mut self.due.refusals, Duration::ZERO);
+                }
             }
             Err(error) => {
                 self.metrics.failed();
@@ -297,7 +303,18 @@ impl Agent {
             Due::no_later(&mut self.due.health_checks, REOPEN);
         }
         refused.extend(unavailable);
-        self.refusals.set(Origin::HealthChecks, &refused.into_iter().collect());
+        if self.refusals.set(Origin::HealthChecks, &refused.into_iter().collect()) {
+            Due::no_later(&mut self.due.refusals, Duration::ZERO);
+        }
+    }
+
+    /// Keeps what is refused where the command line finds it.
+    fn record_refusals(&mut self) {
+        let Some(records) = self.refusals.records() else { return };
+        if let Err(error) = block_in_place(|| self.reconciler.plane().set_refusals(records)) {
+            tracing::warn!(%error, "cannot record what is refused");
+            Due::no_later(&mut self.due.refusals, RETRY);
+        }
     }
 
     async fn keep_warm(&mut self) {

@@ -52,9 +52,24 @@ pub struct Options {
     /// Endpoints at most.
     #[arg(long, env = "SLUICE_MAX_BACKENDS", value_name = "N", default_value_t = capacity::BACKENDS, value_parser = entries())]
     pub max_backends: u32,
-    /// Flow table entries at most; a connection takes two.
+    /// Flow table entries of IPv4 at most; a connection takes two.
     #[arg(long, env = "SLUICE_MAX_FLOWS", value_name = "N", default_value_t = capacity::FLOWS, value_parser = entries())]
     pub max_flows: u32,
+    /// Flow table entries of IPv6 at most; a connection takes two.
+    #[arg(long, env = "SLUICE_MAX_FLOWS6", value_name = "N", default_value_t = capacity::FLOWS6, value_parser = entries())]
+    pub max_flows6: u32,
+    /// Clients of Services with sessionAffinity at most, each counted once a Service port.
+    #[arg(long, env = "SLUICE_MAX_AFFINITIES", value_name = "N", default_value_t = capacity::AFFINITY, value_parser = entries())]
+    pub max_affinities: u32,
+    /// Fragmented datagrams on their way at most.
+    #[arg(long, env = "SLUICE_MAX_FRAGMENTS", value_name = "N", default_value_t = capacity::FRAGMENTS, value_parser = entries())]
+    pub max_fragments: u32,
+    /// Ranges of loadBalancerSourceRanges of all Service ports at most.
+    #[arg(long, env = "SLUICE_MAX_SOURCE_RANGES", value_name = "N", default_value_t = capacity::SOURCE_RANGES, value_parser = entries())]
+    pub max_source_ranges: u32,
+    /// Addresses of nodes that may send encapsulated packets at most.
+    #[arg(long, env = "SLUICE_MAX_PEERS", value_name = "N", default_value_t = capacity::PEERS, value_parser = entries())]
+    pub max_peers: u32,
     /// Chunks of 64 bytes for the rings at most; a Service of up to two endpoints takes 16.
     #[arg(long, env = "SLUICE_MAX_RING_CHUNKS", value_name = "N", default_value_t = capacity::RINGS, value_parser = entries())]
     pub max_ring_chunks: u32,
@@ -90,7 +105,11 @@ impl Options {
             ring_chunks: self.max_ring_chunks,
             backends: self.max_backends,
             flows: self.max_flows,
-            ..Sizes::default()
+            flows6: self.max_flows6,
+            fragments: self.max_fragments,
+            affinity: self.max_affinities,
+            source_ranges: self.max_source_ranges,
+            peers: self.max_peers,
         };
         Settings { sizes, snat_ports: self.snat_ports.0.clone(), tracing: false }
     }

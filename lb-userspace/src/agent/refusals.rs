@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use lb_common::refusal::Refusal as Record;
 use lb_model::object::Refusal;
 
 use super::metrics::Metrics;
@@ -35,11 +36,12 @@ impl Refusals {
         Self { found: BTreeMap::new(), metrics, announcer }
     }
 
-    /// Replaces what `origin` noticed, and says what is new in it.
-    pub(super) fn set(&mut self, origin: Origin, refusals: &BTreeSet<Refusal>) {
+    /// Replaces what `origin` noticed, and says what is new in it. False where that is what it noticed before.
+    pub(super) fn set(&mut self, origin: Origin, refusals: &BTreeSet<Refusal>) -> bool {
+        let is_first = !self.found.contains_key(&origin);
         let before = self.found.entry(origin).or_default();
         if before == refusals {
-            return;
+            return is_first;
         }
         for Refusal { kind, object, reason, message } in refusals.difference(before) {
             if origin != Origin::Snapshot {
@@ -51,5 +53,15 @@ impl Refusals {
         }
         before.clone_from(refusals);
         self.metrics.refusals(self.found.values().flatten());
+        true
+    }
+
+    /// All of them, as the kernel keeps them; nothing before the first snapshot, for what an agent before this one found
+    /// may still be true.
+    pub(super) fn records(&self) -> Option<impl Iterator<Item = Record>> {
+        let found = self.found.contains_key(&Origin::Snapshot).then(|| self.found.values().flatten())?;
+        Some(found.map(|refusal| {
+            Record::new(&refusal.kind, &refusal.object.to_string(), &refusal.reason, &refusal.message)
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use lb_model::{config::NodeConfig, op::DataPlane, policy::ExternalIpPolicy};
+use lb_model::{config::NodeConfig, policy::ExternalIpPolicy};
 use nix::sys::utsname::uname;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     let maps = Maps::new(Pinned::open(dir)?)?;
     let feed = options.source().start(stop.clone()).await?;
     let readiness = Arc::new(Readiness::default());
-    let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?), maps.capacity()));
+    let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?)));
     if let Some(address) = options.admin.0 {
         Admin { readiness: readiness.clone(), metrics: metrics.clone() }.start(address, stop.clone()).await?;
     }

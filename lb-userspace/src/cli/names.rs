@@ -90,6 +90,8 @@ pub(crate) enum FrontendType {
     LoadBalancer,
     /// Every other port of a VIP.
     CatchAll,
+    /// Asked for and not served.
+    Refused,
     /// None of these: maps that another release wrote.
     Unknown,
 }

@@ -1,7 +1,7 @@
 //! The pinned maps as the planner's data plane.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
 };
 
@@ -15,6 +15,7 @@ use lb_common::{
     filter::Bit,
     interface::Interface,
     name::Name,
+    refusal::Refusal,
     ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
@@ -92,6 +93,28 @@ impl Maps {
             self.pinned.interfaces.insert(index, interface, 0).map_err(named(map::INTERFACES))?;
         }
         Ok(found != *wanted)
+    }
+
+    /// Makes the `refusals` map hold `wanted`, as far as it has room, and nothing else.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn set_refusals(&mut self, wanted: impl Iterator<Item = Refusal>) -> Result<(), PinnedError> {
+        let room = self.pinned.max_entries(map::REFUSALS);
+        let mut missing: BTreeSet<_> = wanted.take(room as usize).collect();
+        let mut kept = BTreeSet::new();
+        for (index, record) in self.pinned.refusals()? {
+            if missing.remove(&record) {
+                kept.insert(index);
+            } else {
+                removed(self.pinned.refusals.remove(&index)).map_err(named(map::REFUSALS))?;
+            }
+        }
+        let free = (0..room).filter(|index| !kept.contains(index));
+        for (index, record) in free.zip(missing) {
+            self.pinned.refusals.insert(index, record, 0).map_err(named(map::REFUSALS))?;
+        }
+        Ok(())
     }
 
     /// Sets a bit of the filter, which must be there before the entry that needs it.

@@ -13,4 +13,5 @@ pub mod pinned;
 pub mod ports;
 pub mod spec;
 pub mod sys;
+pub mod usage;
 pub mod vlan;

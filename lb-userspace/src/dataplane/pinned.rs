@@ -21,6 +21,7 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     name::Name,
+    refusal::Refusal,
     ring::{self, CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{Service, ServiceKey},
@@ -73,7 +74,9 @@ pub struct Pinned {
     pub(super) peers: HashMap<MapData, Address, u32>,
     drops: PerCpuArray<MapData, u64>,
     stats: PerCpuArray<MapData, u64>,
+    pub(super) refusals: HashMap<MapData, u32, Refusal>,
     max_entries: BTreeMap<&'static str, u32>,
+    dir: PinDir,
 }
 
 impl Pinned {
@@ -83,10 +86,12 @@ impl Pinned {
     /// Where nothing is pinned, or opening is refused.
     pub fn open(dir: &PinDir) -> Result<Self, PinnedError> {
         let mut max_entries = BTreeMap::new();
-        let mut open = |name: &'static str| {
-            let data = open_map(dir, name)?;
-            let info = data.info().map_err(|source| PinnedError::Map { name, source })?;
+        for name in map::PINNED {
+            let info = open_map(dir, name)?.info().map_err(named(name))?;
             max_entries.insert(name, info.max_entries());
+        }
+        let open = |name: &'static str| {
+            let data = open_map(dir, name)?;
             Map::from_map_data(data).map_err(|source| PinnedError::Map { name, source })
         };
         Ok(Self {
@@ -106,11 +111,18 @@ impl Pinned {
             peers: typed(map::PEERS, open(map::PEERS)?)?,
             drops: typed(map::DROPS, open(map::DROPS)?)?,
             stats: typed(map::STATS, open(map::STATS)?)?,
+            refusals: typed(map::REFUSALS, open(map::REFUSALS)?)?,
             max_entries,
+            dir: dir.clone(),
         })
     }
 
-    /// How many entries the map `name` of [`map`] holds at most; 0 for a map that is not open.
+    /// A map by name, for what is the same for every map.
+    pub(super) fn data(&self, name: &'static str) -> Result<MapData, PinnedError> {
+        open_map(&self.dir, name)
+    }
+
+    /// How many entries the map `name` of [`map::PINNED`] holds at most.
     pub fn max_entries(&self, name: &str) -> u32 {
         self.max_entries.get(name).copied().unwrap_or_default()
     }
@@ -225,19 +237,6 @@ impl Pinned {
         map.iter().take(most).map(move |entry| entry.map_err(named(name)))
     }
 
-    /// How many halves there are, give or take those that come and go meanwhile.
-    ///
-    /// # Errors
-    /// Where the map does not answer.
-    pub fn flow_count(&self) -> Result<usize, PinnedError> {
-        let most = self.max_entries(map::FLOWS) as usize;
-        self.flows
-            .keys()
-            .take(most)
-            .try_fold(0, |count, key| key.map(|_| count + 1))
-            .map_err(named(map::FLOWS))
-    }
-
     /// The half under one tuple.
     ///
     /// # Errors
@@ -261,6 +260,14 @@ impl Pinned {
     pub fn names(&self) -> Result<BTreeMap<u32, String>, PinnedError> {
         let names = collect(map::NAMES, &self.names)?;
         Ok(names.into_iter().map(|(id, name)| (id, name.as_str().to_owned())).collect())
+    }
+
+    /// What is asked for and not served.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn refusals(&self) -> Result<BTreeMap<u32, Refusal>, PinnedError> {
+        collect(map::REFUSALS, &self.refusals)
     }
 
     /// Drops by reason, all CPUs together, in the order of [`DropReason::ALL`].

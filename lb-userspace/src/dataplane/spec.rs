@@ -15,6 +15,7 @@ use lb_common::{
     interface::Interface,
     limit::Bucket,
     name::Name,
+    refusal::Refusal,
     ring::RingChunk,
     runtime::Runtime,
     service::{Service, ServiceKey},
@@ -72,7 +73,7 @@ pub(super) struct MapSpec {
     /// Entries at most.
     pub(super) entries: u32,
     /// The flag that sets `entries`.
-    flag: &'static str,
+    pub(super) flag: &'static str,
 }
 
 /// A pinned map that cannot be used.
@@ -164,6 +165,7 @@ impl Sizes {
             spec::<u32, u64>(map::STATS, Stat::COUNT, FIXED),
             spec::<u32, Bucket>(map::ANSWER_LIMIT, 1, FIXED),
             spec::<u32, Name>(map::NAMES, self.services, "--max-services"),
+            spec::<u32, Refusal>(map::REFUSALS, capacity::REFUSALS, FIXED),
         ]
     }
 }

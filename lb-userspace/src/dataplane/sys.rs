@@ -1,11 +1,11 @@
-//! What aya does not offer for pinned links: which device they are on, and letting go at once. The only place with raw
-//! system calls.
+//! What aya does not offer: which device a pinned link is on, letting go of one at once, and reading a map by the batch.
+//! The only place with raw system calls.
 
 use std::{
     ffi::CString,
-    io,
+    io, mem,
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -14,6 +14,7 @@ use std::{
 // Numbers and layouts from the kernel's include/uapi/linux/bpf.h.
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 const BPF_LINK_TYPE_TCX: u32 = 11;
@@ -39,6 +40,19 @@ struct ObjInfo {
 #[repr(C)]
 struct LinkDetach {
     link_fd: u32,
+}
+
+/// `union bpf_attr` of `BPF_MAP_LOOKUP_BATCH`.
+#[repr(C)]
+struct LookupBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
 }
 
 /// `struct bpf_link_info` up to the fields that `xdp` and `tcx` links share. The union is 8-byte aligned.
@@ -95,6 +109,51 @@ pub fn detach_pinned_link(path: &Path) -> io::Result<()> {
     let mut attr = LinkDetach { link_fd: fd.as_raw_fd() as u32 };
     // SAFETY: `attr` is laid out as the command expects and holds no address.
     unsafe { bpf(BPF_LINK_DETACH, &mut attr) }.map(drop)
+}
+
+/// Counts the entries of a hash map or an LPM trie of `most` entries, with keys of `key` and values of `value` bytes, a
+/// batch a call.
+///
+/// It asks for no lock of the whole map and leaves an LRU map's order as it is: the kernel copies each bucket under the
+/// bucket's own lock and marks nothing as used (`__htab_map_lookup_and_delete_batch`, kernel/bpf/hashtab.c; only a
+/// program's look-up calls `bpf_lru_node_set_ref`). Entries that come and go meanwhile may be missed or counted.
+///
+/// # Errors
+/// Whatever bpf(2) answers.
+pub fn count_entries(map: BorrowedFd<'_>, key: u32, value: u32, most: u32) -> io::Result<u64> {
+    /// Entries a call: more than any bucket holds, or the kernel answers ENOSPC.
+    const BATCH: usize = 4096;
+    let mut keys = vec![0u8; key as usize * BATCH];
+    let mut values = vec![0u8; value as usize * BATCH];
+    // Where the next batch begins: a bucket's number, or a key (`generic_map_lookup_batch`).
+    let mut cursor = vec![0u8; (key as usize).max(size_of::<u32>())];
+    let mut next = cursor.clone();
+    let (mut total, mut begun) = (0, false);
+    while total < u64::from(most) {
+        let mut attr = LookupBatch {
+            in_batch: if begun { cursor.as_ptr() as u64 } else { 0 },
+            out_batch: next.as_mut_ptr() as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: BATCH as u32,
+            map_fd: map.as_raw_fd() as u32,
+            elem_flags: 0,
+            flags: 0,
+        };
+        // SAFETY: the buffers hold `count` keys and values and one cursor of the map's sizes, and outlive the call.
+        let result = unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) };
+        match result {
+            Ok(_) => total += u64::from(attr.count),
+            // The last batch, which may be empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(total + u64::from(attr.count));
+            }
+            Err(error) => return Err(error),
+        }
+        mem::swap(&mut cursor, &mut next);
+        begun = true;
+    }
+    Ok(total)
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

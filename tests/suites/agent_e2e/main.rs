@@ -5,6 +5,8 @@ mod events;
 mod health_check;
 mod node;
 mod policy;
+mod refusals;
+mod usage;
 
 use std::fs;
 
@@ -37,6 +39,12 @@ fn a_ready_agent_has_programs_maps_and_metrics_and_sigterm_leaves_them_at_work()
         "sluice_interface_mode{interface=\"eth0\",mode=\"native\"} 1",
         "sluice_map_capacity{map=\"flows\"} 4096",
         "sluice_map_entries{map=\"backends\"} 1",
+        "sluice_map_capacity{map=\"source_ranges\"} 128",
+        "sluice_map_capacity{map=\"refusals\"} 1024",
+        "sluice_map_entries{map=\"flows6\"} 0",
+        "sluice_map_entries{map=\"affinity\"} 0",
+        "sluice_map_entries{map=\"fragments\"} 0",
+        "sluice_map_entries{map=\"peers\"} ",
         "sluice_drops_total{reason=\"no-endpoint\"} 0",
         "sluice_events_total{event=\"port-claimed\"} 0",
     ] {

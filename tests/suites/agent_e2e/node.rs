@@ -32,11 +32,16 @@ use tempfile::TempDir;
 
 const ADMIN: &str = "127.0.0.1:9470";
 /// Small maps: what is tested here does not grow with them.
-const SIZES: [(&str, &str); 4] = [
+const SIZES: [(&str, &str); 9] = [
     ("SLUICE_MAX_SERVICES", "256"),
     ("SLUICE_MAX_BACKENDS", "1024"),
     ("SLUICE_MAX_RING_CHUNKS", "4096"),
     ("SLUICE_MAX_FLOWS", "4096"),
+    ("SLUICE_MAX_FLOWS6", "4096"),
+    ("SLUICE_MAX_AFFINITIES", "128"),
+    ("SLUICE_MAX_FRAGMENTS", "128"),
+    ("SLUICE_MAX_SOURCE_RANGES", "128"),
+    ("SLUICE_MAX_PEERS", "128"),
 ];
 /// The same for what is loaded without an agent.
 pub(crate) fn sizes() -> Sizes {
@@ -170,6 +175,14 @@ impl Node {
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         Some((head.split(' ').nth(1)?.parse().ok()?, head.to_owned(), body.to_owned()))
+    }
+
+    /// What a command of `sluice` prints over what is pinned here.
+    pub(crate) fn sluice(&self, arguments: &[&str]) -> String {
+        let mut command = self.namespace.command(binary().unwrap()).unwrap();
+        let output = command.args(arguments).arg("--bpf-dir").arg(self.pins.base()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// External IPs in the maps, in order.

@@ -10,11 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_common::abi::map;
-use lb_model::{
-    object::Refusal,
-    op::{Capacity, Tables},
-};
+use lb_model::{object::Refusal, op::Tables};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -23,7 +19,11 @@ use prometheus_client::{
 
 use self::{kernel::KernelCounters, programming::Programming};
 use crate::{
-    dataplane::{attach::Attached, pinned::Pinned},
+    dataplane::{
+        attach::Attached,
+        pinned::{Pinned, PinnedError},
+        usage::{self, Usage},
+    },
     sources::{Arrival, Status},
 };
 
@@ -34,8 +34,8 @@ type Gauges = Family<Labels, Gauge>;
 const SYNC_BUCKETS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
 /// The agent's metrics.
-#[derive(Debug)]
 pub(super) struct Metrics {
+    pinned: Arc<Pinned>,
     registry: Registry,
     sync_duration: Histogram,
     programming: Programming,
@@ -43,6 +43,7 @@ pub(super) struct Metrics {
     last_sync: Gauge,
     refused: Gauges,
     entries: Gauges,
+    capacity: Gauges,
     modes: Gauges,
     connected: Gauges,
     source_errors: Gauges,
@@ -50,29 +51,20 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Metrics of this agent, those of the kernel's counters among them, which are read at each scrape.
-    pub(super) fn new(pinned: Arc<Pinned>, capacity: Capacity) -> Self {
+    pub(super) fn new(pinned: Arc<Pinned>) -> Self {
         let mut registry = Registry::with_prefix("sluice");
         let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         registry.register("build", "Which release this is", Info::new(build));
-        let capacities = Gauges::default();
-        let flows = pinned.max_entries(map::FLOWS);
-        for (name, entries) in [
-            (map::SERVICES, capacity.services),
-            (map::RINGS, capacity.chunks),
-            (map::BACKENDS, capacity.backends),
-            (map::FLOWS, flows),
-        ] {
-            capacities.get_or_create(&labels("map", name)).set(entries.into());
-        }
-        registry.register("map_capacity", "Entries that a map holds at most", capacities);
-        registry.register_collector(Box::new(KernelCounters::new(pinned)));
+        registry.register_collector(Box::new(KernelCounters::new(pinned.clone())));
         let metrics = Self {
+            pinned,
             sync_duration: Histogram::new(SYNC_BUCKETS),
             programming: Programming::new(&mut registry),
             sync_errors: Counter::default(),
             last_sync: Gauge::default(),
             refused: Gauges::default(),
             entries: Gauges::default(),
+            capacity: Gauges::default(),
             modes: Gauges::default(),
             connected: Gauges::default(),
             source_errors: Gauges::default(),
@@ -96,6 +88,7 @@ impl Metrics {
         );
         registry.register("refused_objects", "What is asked for and not served", self.refused.clone());
         registry.register("map_entries", "Entries that a map holds", self.entries.clone());
+        registry.register("map_capacity", "Entries that a map holds at most", self.capacity.clone());
         registry.register(
             "interface_mode",
             "1 for the mode in which an uplink meets packets",
@@ -119,15 +112,7 @@ impl Metrics {
         self.sync_duration.observe(took.as_secs_f64());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.last_sync.set(now.as_secs().cast_signed());
-        let chunks = tables.services.values().map(|service| (service.ring, service.ring_size));
-        let chunks: BTreeMap<_, _> = chunks.collect();
-        let chunks: u32 = chunks.values().map(|size| lb_common::ring::chunks(*size)).sum();
-        self.entries(map::SERVICES, tables.services.len());
-        self.entries(map::RINGS, chunks as usize);
-        self.entries(
-            map::BACKENDS,
-            tables.backends.values().filter(|backend| !backend.address.is_none()).count(),
-        );
+        self.usage(&usage::written(&self.pinned, tables));
     }
 
     /// Notes all that is asked for and not served.
@@ -148,9 +133,21 @@ impl Metrics {
         self.sync_errors.inc();
     }
 
-    /// Notes how full a map is.
-    pub(super) fn entries(&self, name: &str, entries: usize) {
-        self.entries.get_or_create(&labels("map", name)).set(count(entries));
+    /// Asks the kernel how full its maps are: some milliseconds for a large flow table.
+    ///
+    /// # Errors
+    /// Where a map does not answer.
+    pub(super) fn count_entries(&self) -> Result<(), PinnedError> {
+        self.usage(&usage::counted(&self.pinned)?);
+        Ok(())
+    }
+
+    fn usage(&self, usages: &[Usage]) {
+        for usage in usages {
+            let labels = labels("map", usage.map);
+            self.entries.get_or_create(&labels).set(usage.used.cast_signed());
+            self.capacity.get_or_create(&labels).set(usage.capacity.cast_signed());
+        }
     }
 
     /// Notes where uplinks meet packets.
@@ -184,8 +181,4 @@ impl Metrics {
 
 fn labels(name: &'static str, value: &str) -> Labels {
     vec![(name, value.to_owned())]
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

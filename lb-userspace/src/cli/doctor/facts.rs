@@ -9,7 +9,7 @@ use std::{
 use super::kube_proxy::Claim;
 use crate::{
     cli::names::{FrontendType, Target},
-    dataplane::{attach::Hook, device::XdpProgram},
+    dataplane::{attach::Hook, device::XdpProgram, usage::Usage},
 };
 
 /// Everything that is judged.
@@ -52,8 +52,8 @@ pub(crate) struct Facts {
 pub(crate) struct DataPlane {
     /// Frontends, catch-alls left out.
     pub(crate) frontends: Vec<Frontend>,
-    /// Maps by how full they are.
-    pub(crate) maps: Vec<Fill>,
+    /// How full the maps are.
+    pub(crate) maps: Vec<Usage>,
 }
 
 /// A frontend.
@@ -69,19 +69,6 @@ pub(crate) struct Frontend {
     pub(crate) local: bool,
     /// Its ring is empty.
     pub(crate) empty: bool,
-}
-
-/// How full a map is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fill {
-    /// Name of the map.
-    pub(crate) map: &'static str,
-    /// Entries used.
-    pub(crate) used: u64,
-    /// Entries at most.
-    pub(crate) capacity: u64,
-    /// The agent's flag that sets the capacity.
-    pub(crate) flag: &'static str,
 }
 
 /// A device.

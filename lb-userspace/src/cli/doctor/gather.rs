@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::Path};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use lb_common::{
-    abi::map,
     interface::{INTERFACE_OVERLAY, Interface},
-    ring, service,
+    service,
 };
 use nix::sys::utsname::uname;
 
 use super::{
-    facts::{DataPlane, Device, Facts, Fill, Frontend},
+    facts::{DataPlane, Device, Facts, Frontend},
     kube_proxy,
 };
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
         pin::{PinDir, is_bpffs},
         pinned::Pinned,
         sys::{self, PinnedLinkInfo},
+        usage,
     },
 };
 
@@ -178,22 +178,9 @@ fn data_plane(pinned: &Pinned) -> Result<DataPlane, CliError> {
             empty: service.ring_size == 0,
         })
         .collect();
-    // Frontends may share a ring.
-    let rings: BTreeMap<_, _> = services.values().map(|service| (service.ring, service.ring_size)).collect();
-    let chunks = rings.values().map(|size| u64::from(ring::chunks(*size))).sum();
-    let backends = pinned.backends()?.values().filter(|backend| !backend.address.is_none()).count();
-    let fill = |map: &'static str, used: u64, flag: &'static str| Fill {
-        map,
-        used,
-        capacity: u64::from(pinned.max_entries(map)),
-        flag,
-    };
-    let maps = vec![
-        fill(map::SERVICES, services.len() as u64, "--max-services"),
-        fill(map::BACKENDS, backends as u64, "--max-backends"),
-        fill(map::RINGS, chunks, "--max-ring-chunks"),
-        fill(map::FLOWS, pinned.flow_count()? as u64, "--max-flows"),
-    ];
+    let backends = pinned.backends()?;
+    let mut maps = usage::counted(pinned)?;
+    maps.extend(usage::indexed(pinned, services.values(), backends.values()));
     Ok(DataPlane { frontends, maps })
 }
 

@@ -2,20 +2,26 @@
 
 use std::net::IpAddr;
 
+use lb_common::abi::map;
 use serde::Serialize;
 
 use super::{
-    facts::{DataPlane, Device, Facts, Fill, Frontend},
+    facts::{DataPlane, Device, Facts, Frontend},
     kube_proxy::Claim,
 };
-use crate::{cli::names::FrontendType, dataplane::attach::Hook};
+use crate::{
+    cli::names::FrontendType,
+    dataplane::{attach::Hook, usage::Usage},
+};
 
 /// The oldest kernel that the agent starts on.
 const OLDEST_KERNEL: (u8, u8) = (6, 1);
 /// The kernel that tcx came with (commit e420bed02507, "bpf: Add fd-based tcx multi-prog infra").
 const TCX_KERNEL: (u8, u8) = (6, 6);
 /// A map fuller than this is worth a warning.
-const NEARLY_FULL_PERCENT: u64 = 90;
+const NEARLY_FULL_PERCENT: u64 = 80;
+/// Maps that never refuse an entry.
+const LRU: [&str; 4] = [map::FLOWS, map::FLOWS6, map::AFFINITY, map::FRAGMENTS];
 /// Names listed in one message.
 const LISTED: usize = 5;
 
@@ -67,7 +73,7 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     if let Some(data_plane) = &facts.data_plane {
         findings.extend(kube_proxy(facts, data_plane));
         findings.push(endpoints(data_plane));
-        findings.extend(data_plane.maps.iter().map(fill));
+        findings.extend(data_plane.maps.iter().map(capacity));
     }
     findings
 }
@@ -364,15 +370,25 @@ fn endpoints(data_plane: &DataPlane) -> Finding {
     )
 }
 
-fn fill(fill: &Fill) -> Finding {
-    let Fill { map, used, capacity, flag } = fill;
-    let percent = used * 100 / (*capacity).max(1);
-    let message = format!("{map}: {used} of {capacity} entries ({percent} %)");
-    if percent < NEARLY_FULL_PERCENT {
+fn capacity(usage: &Usage) -> Finding {
+    let Usage { map, used, capacity, flag } = usage;
+    let message = format!("{map}: {used} of {capacity} entries ({} %)", usage.percent());
+    if usage.percent() < NEARLY_FULL_PERCENT {
         return pass("capacity", message);
     }
-    let mend =
-        format!("start the agent with a larger {flag}, after `sluice cleanup` (which ends live connections)");
+    let message = if LRU.contains(map) {
+        message + "; once it is full, the least recently used make room"
+    } else {
+        message
+    };
+    let mend = match flag {
+        Some(flag) => {
+            format!(
+                "start the agent with a larger {flag}, after `sluice cleanup` (which ends live connections)"
+            )
+        }
+        None => "this size is fixed; please report how you came to need more".to_owned(),
+    };
     finding("capacity", Status::Warn, message, &mend)
 }
 

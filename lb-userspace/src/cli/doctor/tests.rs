@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::abi::map;
+
 use super::{
-    facts::{DataPlane, Device, Facts, Fill, Frontend},
+    facts::{DataPlane, Device, Facts, Frontend},
     judge::{Status, judge},
     kube_proxy::Claim,
     print,
 };
 use crate::{
     cli::names::{FrontendType, Target},
-    dataplane::{attach::Hook, device::XdpProgram},
+    dataplane::{attach::Hook, device::XdpProgram, usage::Usage},
 };
 
 fn frontend(r#type: FrontendType, service: &str) -> Frontend {
@@ -46,7 +48,10 @@ fn healthy() -> Facts {
         agent_runs: Some(true),
         data_plane: Some(DataPlane {
             frontends: vec![frontend(FrontendType::ExternalIP, "default/web:http")],
-            maps: vec![Fill { map: "flows", used: 10, capacity: 100, flag: "--max-flows" }],
+            maps: vec![
+                Usage { map: map::FLOWS, used: 10, capacity: 100, flag: Some("--max-flows") },
+                Usage { map: map::PEERS, used: 79, capacity: 100, flag: Some("--max-peers") },
+            ],
         }),
         devices: vec![uplink, overlay],
         ip_forward: Some(true),
@@ -92,7 +97,8 @@ fn a_healthy_node_passes_everything() {
     PASS  ports         the node's own connections keep off the SNAT ports 49152-65535
     PASS  endpoints     every Service has an endpoint
     PASS  capacity      flows: 10 of 100 entries (10 %)
-    12 passed, 0 warned, 0 failed
+    PASS  capacity      peers: 79 of 100 entries (79 %)
+    13 passed, 0 warned, 0 failed
     ");
 }
 
@@ -195,6 +201,7 @@ fn full_maps_empty_services_and_other_layouts_are_warned_of() {
     facts.agent_runs = Some(false);
     let data_plane = facts.data_plane.as_mut().unwrap();
     data_plane.maps[0].used = 95;
+    data_plane.maps[1].used = 80;
     for number in 0..7 {
         let empty = frontend(FrontendType::LoadBalancer, &format!("default/app-{number}"));
         data_plane.frontends.push(Frontend { empty: true, ..empty });
@@ -205,7 +212,8 @@ fn full_maps_empty_services_and_other_layouts_are_warned_of() {
     Warn maps: another release's layout is pinned too: /sys/fs/bpf/sluice/v9
     Warn agent: no agent runs: packets go on as the maps say, but changes in the cluster are not followed
     Warn endpoints: 7 Services without an endpoint: default/app-0, default/app-1, default/app-2, default/app-3, default/app-4 and 2 more
-    Warn capacity: flows: 95 of 100 entries (95 %)
+    Warn capacity: flows: 95 of 100 entries (95 %); once it is full, the least recently used make room
+    Warn capacity: peers: 80 of 100 entries (80 %)
     ");
 }
 

@@ -47,6 +47,11 @@ trait Resourceful: Row {
     /// True where `name` means this row.
     fn is_named(&self, name: &str) -> bool;
 
+    /// What a table leaves out and its reader should know of.
+    fn note(_rows: &[Self]) -> Option<String> {
+        None
+    }
+
     /// The Services it is about; none where namespaces mean nothing to it.
     fn services(&self) -> Vec<&ServiceName>;
 }
@@ -68,8 +73,12 @@ fn show<R: Resourceful>(out: &mut impl io::Write, args: &GetArgs, rows: Vec<R>) 
     }
     let view = View { format: args.output, all_namespaces: args.all_namespaces, no_headers: args.no_headers };
     let any = output::print(out, view, &rows)?;
-    if !any && matches!(args.output, Format::Table | Format::Wide) {
-        eprintln!("{}", nothing::<R>(namespace));
+    match R::note(&rows).filter(|_| args.output == Format::Table) {
+        Some(note) => eprintln!("{note}"),
+        None if !any && matches!(args.output, Format::Table | Format::Wide) => {
+            eprintln!("{}", nothing::<R>(namespace));
+        }
+        None => {}
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! `sluice get services`: every frontend and what it leads to.
+//! `sluice get services`: every frontend and what it leads to, and what is refused.
 
 use lb_common::{
     backend::{self, Backend},
+    refusal::Refusal,
     service::{Service, ServiceKey},
     stat::ServiceStats,
 };
@@ -14,14 +15,15 @@ use crate::cli::{
     output::{self, Column, Row, Shown},
 };
 
-/// A frontend.
+/// A frontend, or something that is refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServiceRow {
     #[serde(flatten)]
     name: ServiceName,
     r#type: FrontendType,
-    frontend: Target,
+    /// None where something is refused: its message says what.
+    frontend: Option<Target>,
     endpoints: Endpoints,
     traffic_policy: &'static str,
     id: u32,
@@ -31,6 +33,17 @@ pub(crate) struct ServiceRow {
     reply_packets: u64,
     reply_bytes: u64,
     new_flows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+/// Why something is not served.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Refused {
+    /// Kind of the object that the row is named after.
+    kind: String,
+    reason: String,
+    message: String,
 }
 
 /// Endpoints in a ring.
@@ -48,12 +61,12 @@ impl Row for ServiceRow {
             shown: Shown::AllNamespaces,
             cell: |row| output::or_dash(&row.name.namespace),
         },
-        Column::new("NAME", |row| output::or_dash(&row.name.name)),
+        Column::new("NAME", ServiceRow::shown_name),
         Column::new("PORT", |row| output::or_dash(&row.name.port)),
         Column::new("TYPE", |row| row.r#type.to_string()),
-        Column::new("FRONTEND", |row| row.frontend.to_string()),
+        Column::new("FRONTEND", |row| row.frontend.map_or_else(|| "-".to_owned(), |it| it.to_string())),
         Column::new("ENDPOINTS", |row| format!("{}/{}", row.endpoints.local, row.endpoints.total)),
-        Column::wide("POLICY", |row| row.traffic_policy.to_owned()),
+        Column::wide("POLICY", |row| output::or_dash(row.traffic_policy)),
         Column::wide("ID", |row| row.id.to_string()),
         Column::wide("RING", |row| row.ring_size.to_string()),
         Column::wide("PACKETS", |row| row.packets.to_string()),
@@ -61,10 +74,11 @@ impl Row for ServiceRow {
         Column::wide("REPLIES", |row| row.reply_packets.to_string()),
         Column::wide("REPLY-BYTES", |row| output::bytes(row.reply_bytes)),
         Column::wide("NEW-FLOWS", |row| row.new_flows.to_string()),
+        Column::wide("REFUSED", ServiceRow::shown_refusal),
     ];
 
     fn only_wide(&self) -> bool {
-        self.r#type == FrontendType::CatchAll
+        matches!(self.r#type, FrontendType::CatchAll | FrontendType::Refused)
     }
 }
 
@@ -79,9 +93,54 @@ impl Resourceful for ServiceRow {
     fn services(&self) -> Vec<&ServiceName> {
         vec![&self.name]
     }
+
+    fn note(rows: &[Self]) -> Option<String> {
+        let refused = rows.iter().filter(|row| row.refused.is_some()).count();
+        (refused > 0).then(|| format!("refused: {refused}; -o wide says what and why"))
+    }
 }
 
-/// Every frontend, by name.
+impl ServiceRow {
+    /// Something that is refused. What is no Service is shown as kubectl names it, `kind/name`.
+    fn refused(record: &Refusal) -> Self {
+        let refused = Refused {
+            kind: record.kind().to_owned(),
+            reason: record.reason().to_owned(),
+            message: record.message().to_owned(),
+        };
+        let (namespace, name) = record.object().split_once('/').unwrap_or(("", record.object()));
+        Self {
+            name: ServiceName { namespace: namespace.to_owned(), name: name.to_owned(), port: String::new() },
+            r#type: FrontendType::Refused,
+            frontend: None,
+            endpoints: Endpoints::default(),
+            traffic_policy: "",
+            id: 0,
+            ring_size: 0,
+            packets: 0,
+            bytes: 0,
+            reply_packets: 0,
+            reply_bytes: 0,
+            new_flows: 0,
+            refused: Some(refused),
+        }
+    }
+
+    fn shown_name(&self) -> String {
+        let name = output::or_dash(&self.name.name);
+        match &self.refused {
+            Some(refused) if refused.kind != "Service" => format!("{}/{name}", refused.kind.to_lowercase()),
+            _ => name,
+        }
+    }
+
+    fn shown_refusal(&self) -> String {
+        let refused = self.refused.as_ref();
+        refused.map_or_else(|| "-".to_owned(), |refused| format!("{}: {}", refused.reason, refused.message))
+    }
+}
+
+/// Every frontend and every refusal, by name.
 pub(super) fn collect(pinned: &Pinned) -> Result<Vec<ServiceRow>, CliError> {
     let names = names::service_names(&pinned.names()?);
     let mut rows = Vec::new();
@@ -93,6 +152,7 @@ pub(super) fn collect(pinned: &Pinned) -> Result<Vec<ServiceRow>, CliError> {
             members.into_iter().map(|index| pinned.backend(index)).collect::<Result<Vec<_>, _>>()?;
         rows.push(row(&key, &service, &names, &members, pinned.service_stats(service.id)?));
     }
+    rows.extend(pinned.refusals()?.values().map(ServiceRow::refused));
     rows.sort_by(|a, b| (&a.name, a.r#type, a.frontend).cmp(&(&b.name, b.r#type, b.frontend)));
     Ok(rows)
 }
@@ -115,7 +175,7 @@ fn row(
     ServiceRow {
         name,
         r#type,
-        frontend: Target::frontend(key),
+        frontend: Some(Target::frontend(key)),
         endpoints: Endpoints { local, total: members.len() },
         traffic_policy: names::traffic_policy(service.flags),
         id: service.id,
@@ -125,6 +185,7 @@ fn row(
         reply_packets: stats.reply_packets,
         reply_bytes: stats.reply_bytes,
         new_flows: stats.new_flows,
+        refused: None,
     }
 }
 
@@ -173,6 +234,8 @@ mod tests {
                 stats,
             ),
             row(&ServiceKey::new(node, 30053u16.to_be(), tcp::UDP), &dns, &names, &[], stats),
+            ServiceRow::refused(&Refusal::new("Service", "default/web", "ExternalIpNotAllowed", "no")),
+            ServiceRow::refused(&Refusal::new("EndpointSlice", "default/web-1", "InvalidAddress", "bad")),
         ]
     }
 
@@ -192,12 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn the_wide_table_adds_counters_and_catch_alls() {
+    fn the_wide_table_adds_counters_catch_alls_and_refusals() {
         insta::assert_snapshot!(text(Format::Wide, false), @r"
-        NAME  PORT  TYPE        FRONTEND              ENDPOINTS  POLICY   ID  RING  PACKETS  BYTES   REPLIES  REPLY-BYTES  NEW-FLOWS
-        -     -     CatchAll    203.0.113.10:*        0/0        Cluster  0   0     0        0B      0        0B           0
-        web   http  ExternalIP  203.0.113.10:80/TCP   1/2        Cluster  1   251   7        2.0KiB  5        640B         1
-        dns   -     NodePort    172.18.0.2:30053/UDP  0/0        Local    2   0     7        2.0KiB  5        640B         1
+        NAME                 PORT  TYPE        FRONTEND              ENDPOINTS  POLICY   ID  RING  PACKETS  BYTES   REPLIES  REPLY-BYTES  NEW-FLOWS  REFUSED
+        -                    -     CatchAll    203.0.113.10:*        0/0        Cluster  0   0     0        0B      0        0B           0          -
+        web                  http  ExternalIP  203.0.113.10:80/TCP   1/2        Cluster  1   251   7        2.0KiB  5        640B         1          -
+        dns                  -     NodePort    172.18.0.2:30053/UDP  0/0        Local    2   0     7        2.0KiB  5        640B         1          -
+        web                  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          ExternalIpNotAllowed: no
+        endpointslice/web-1  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          InvalidAddress: bad
         ");
     }
 
@@ -232,9 +297,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_an_item_without_a_frontend_and_a_note_below_the_table() {
+        let json = serde_json::to_value(&rows()[3]).unwrap();
+        assert_eq!(json["type"], "Refused");
+        assert_eq!(json["frontend"], serde_json::Value::Null);
+        let refused =
+            serde_json::json!({"kind": "Service", "reason": "ExternalIpNotAllowed", "message": "no"});
+        assert_eq!(json["refused"], refused);
+        assert_eq!(ServiceRow::note(&rows()).unwrap(), "refused: 2; -o wide says what and why");
+        assert_eq!(ServiceRow::note(&rows()[..3]), None);
+    }
+
+    #[test]
     fn namespace_and_name_pick_rows() {
         assert_eq!(select(rows(), Some("kube-system"), None).len(), 1);
-        assert_eq!(select(rows(), None, Some("web")).len(), 1);
+        assert_eq!(select(rows(), None, Some("web")).len(), 2);
         assert_eq!(select(rows(), Some("default"), Some("dns")).len(), 0);
     }
 }

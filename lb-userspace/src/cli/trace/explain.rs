@@ -133,7 +133,7 @@ fn service_hit(packet: &Packet, service: &str, flags: u32, ring_size: u32) -> St
         FrontendType::NodePort => "a node port",
         FrontendType::ExternalIP => "an external IP",
         FrontendType::LoadBalancer => "a load-balancer IP",
-        FrontendType::CatchAll | FrontendType::Unknown => "a frontend",
+        FrontendType::CatchAll | FrontendType::Refused | FrontendType::Unknown => "a frontend",
     };
     let policy = names::traffic_policy(flags);
     let ring = match (ring_size, flags & SERVICE_LOCAL != 0) {

@@ -1,0 +1,60 @@
+//! How full maps are, counted by the kernel's batches.
+
+use std::net::IpAddr;
+
+use aya::maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key};
+use lb_common::{
+    abi::map,
+    address::{Address, V4},
+    flow::{Flow, FlowKey},
+    source_range::SourceRangeKey,
+};
+use lb_tests::skip;
+use lb_userspace::dataplane::{
+    loader::{self, Settings},
+    pinned::Pinned,
+    usage::{self, Usage},
+};
+
+use crate::node::{self, Node};
+
+/// More than a batch, less than the table holds.
+const FLOWS: u32 = 6_000;
+
+#[test]
+fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    node.pins.create().unwrap();
+    let sizes = lb_userspace::dataplane::spec::Sizes { flows: 16_384, ..node::sizes() };
+    drop(loader::load(&node.pins, &Settings { sizes, ..Settings::default() }).unwrap());
+    let pinned = Pinned::open(&node.pins).unwrap();
+    let used = |name: &str| {
+        let usages = usage::counted(&pinned).unwrap();
+        usages.into_iter().find(|usage| usage.map == name).unwrap()
+    };
+    assert_eq!(
+        used(map::FLOWS),
+        Usage { map: map::FLOWS, used: 0, capacity: 16_384, flag: Some("--max-flows") }
+    );
+
+    let data = MapData::from_pin(node.pins.map(map::FLOWS)).unwrap();
+    let mut flows: HashMap<_, FlowKey<V4>, Flow<V4>> = Map::from_map_data(data).unwrap().try_into().unwrap();
+    for number in 0..FLOWS {
+        let key = FlowKey { src_be: number, ..FlowKey::default() };
+        flows.insert(key, Flow::default(), 0).unwrap();
+    }
+    assert_eq!(used(map::FLOWS).used, u64::from(FLOWS));
+
+    let data = MapData::from_pin(node.pins.map(map::SOURCE_RANGES)).unwrap();
+    let mut ranges: LpmTrie<_, [u32; 5], u32> = Map::from_map_data(data).unwrap().try_into().unwrap();
+    for (text, bits) in [("10.0.0.0", 8), ("10.1.0.0", 16), ("2001:db8::", 32)] {
+        let key = SourceRangeKey::new(1, Address::from(text.parse::<IpAddr>().unwrap()), bits);
+        let [a, b, c, d] = key.address.words_be;
+        ranges.insert(&Key::new(key.prefix_len, [key.service_be, a, b, c, d]), 1, 0).unwrap();
+    }
+    let ranges = used(map::SOURCE_RANGES);
+    assert_eq!((ranges.used, ranges.flag), (3, Some("--max-source-ranges")));
+}
