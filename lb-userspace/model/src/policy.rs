@@ -3,13 +3,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use serde::Deserialize;
-
 use crate::cidr::Cidr;
 
 /// What the operator allows. The default allows nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExternalIpPolicy {
     /// Ranges for Services of every namespace (`--external-ips-allowed`).
     pub everywhere: Vec<Cidr>,

@@ -2,6 +2,7 @@
 //!
 //! A file starts with a sentence on what it shows. Its sections are
 //! - `-- agent --`: flags of the node that decides, one a line; without it the defaults of [`script::Script`];
+//! - `-- policy --`: the file of `--external-ip-policy`, in place of the default's ranges;
 //! - `-- apply NAME --`: writes the manifest NAME (`kubectl apply -f NAME`);
 //! - `-- delete NAME --`: removes it again;
 //! - `-- maps --`: what the maps hold now.
@@ -12,12 +13,13 @@
 mod script;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use lb_model::{
-    desired::{Desired, desired},
+    desired::{Desired, desired, health_check::health_checks},
     explain::explain,
     faulty::{Faults, Faulty},
     memory::Memory,
@@ -58,24 +60,28 @@ fn run(script: &Script, plane: &mut Plane) -> Script {
     let mut source = Folder::new(folder.path());
     let mut planner = Planner::default();
     let mut refusals = Vec::new();
+    let mut checks = BTreeMap::new();
     let step = |step: &Step| {
         match step {
-            Step::Agent(_) => return step.clone(),
+            Step::Agent(_) | Step::Policy(_) => return step.clone(),
             Step::Maps(_) => {
                 let maps = explain(&plane.dump().unwrap());
-                return Step::Maps(script::maps(&maps, &refusals));
+                return Step::Maps(script::maps(&maps, &checks, &refusals));
             }
             Step::Apply { name, text } => fs::write(folder.path().join(name), text).unwrap(),
             Step::Delete { name } => fs::remove_file(folder.path().join(name)).unwrap(),
         }
-        let desired = desired(&source.scan().unwrap(), &script.node);
+        let snapshot = source.scan().unwrap();
+        let desired = desired(&snapshot, &script.node);
+        let mut refused = Vec::new();
+        checks = health_checks(&snapshot, &script.node, &mut refused);
         let done = reconcile(plane, &mut planner, &desired);
         assert_eq!(
             plan(&desired, &plane.dump().unwrap(), CAPACITY).ops,
             [],
             "a second plan finds nothing to do"
         );
-        refusals = desired.refusals.into_iter().chain(done.refusals).collect();
+        refusals = desired.refusals.into_iter().chain(done.refusals).chain(refused).collect();
         step.clone()
     };
     let steps = script.steps.iter().map(step).collect();

@@ -1,13 +1,16 @@
 //! The format of scenario files.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
 };
 
 use lb_model::{
-    cidr::Cidr, config::NodeConfig, explain::Explanation, object::Refusal, policy::ExternalIpPolicy,
+    cidr::Cidr, config::NodeConfig, desired::health_check::HealthCheck, explain::Explanation,
+    object::Refusal, policy::ExternalIpPolicy,
 };
+use lb_userspace::sources::policy;
 
 /// A scenario.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub(crate) struct Script {
 pub(crate) enum Step {
     /// `-- agent --`, as written.
     Agent(String),
+    /// `-- policy --`, as written.
+    Policy(String),
     /// `-- apply NAME --`.
     Apply {
         /// File name.
@@ -50,20 +55,22 @@ impl Script {
                 Some(header) => script.steps.push(Step::begin(header)?),
                 None => match script.steps.last_mut() {
                     None => script.title.push_str(line),
-                    Some(Step::Agent(text) | Step::Apply { text, .. } | Step::Maps(text)) => {
-                        text.push_str(line)
-                    }
+                    Some(
+                        Step::Agent(text) | Step::Policy(text) | Step::Apply { text, .. } | Step::Maps(text),
+                    ) => text.push_str(line),
                     Some(Step::Delete { .. }) if line.trim().is_empty() => {}
                     Some(Step::Delete { name }) => return Err(format!("text after `delete {name}`: {line}")),
                 },
             }
         }
         for step in &script.steps {
-            if let Step::Agent(flags) = step {
-                flags
+            match step {
+                Step::Agent(flags) => flags
                     .lines()
                     .filter(|line| !line.is_empty())
-                    .try_for_each(|line| set_flag(&mut script.node, line))?;
+                    .try_for_each(|line| set_flag(&mut script.node, line))?,
+                Step::Policy(text) => script.node.external_ips_allowed = policy::parse(text)?,
+                Step::Apply { .. } | Step::Delete { .. } | Step::Maps(_) => {}
             }
         }
         Ok(script)
@@ -74,10 +81,11 @@ impl Step {
     fn begin(header: &str) -> Result<Self, String> {
         match header.split_once(' ') {
             None if header == "agent" => Ok(Self::Agent(String::new())),
+            None if header == "policy" => Ok(Self::Policy(String::new())),
             None if header == "maps" => Ok(Self::Maps(String::new())),
             Some(("apply", name)) => Ok(Self::Apply { name: name.to_owned(), text: String::new() }),
             Some(("delete", name)) => Ok(Self::Delete { name: name.to_owned() }),
-            _ => Err(format!("`{header}` is no section; use agent, apply NAME, delete NAME or maps")),
+            _ => Err(format!("`{header}` is no section; use agent, policy, apply NAME, delete NAME or maps")),
         }
     }
 }
@@ -87,6 +95,7 @@ impl fmt::Display for Script {
         f.write_str(&self.title)?;
         self.steps.iter().try_for_each(|step| match step {
             Step::Agent(text) => write!(f, "-- agent --\n{text}"),
+            Step::Policy(text) => write!(f, "-- policy --\n{text}"),
             Step::Apply { name, text } => write!(f, "-- apply {name} --\n{text}"),
             Step::Delete { name } => writeln!(f, "-- delete {name} --"),
             Step::Maps(text) => write!(f, "-- maps --\n{text}"),
@@ -128,8 +137,18 @@ fn set_flag(node: &mut NodeConfig, line: &str) -> Result<(), String> {
 }
 
 /// A `maps` section.
-pub(crate) fn maps(maps: &Explanation, refusals: &[Refusal]) -> String {
+pub(crate) fn maps(
+    maps: &Explanation,
+    health_checks: &BTreeMap<u16, HealthCheck>,
+    refusals: &[Refusal],
+) -> String {
     let mut text = maps.to_string();
+    for (port, HealthCheck { service, local_endpoints }) in health_checks {
+        let healthy = if *local_endpoints > 0 { "healthy" } else { "unhealthy" };
+        text.push_str(&format!(
+            "healthCheckNodePort {port}: {service} is {healthy}, {local_endpoints} here\n"
+        ));
+    }
     if !refusals.is_empty() {
         text.push_str("Refused\n");
     }

@@ -1,3 +1,5 @@
+mod topology;
+
 use std::net::IpAddr;
 
 use lb_common::{
