@@ -43,6 +43,8 @@ pub struct Device {
     pub dummy: bool,
     /// MAC address; zeros where it has none.
     pub mac: [u8; 6],
+    /// The largest packet that it sends.
+    pub mtu: u32,
     /// Addresses of both families.
     pub addresses: Vec<IpAddr>,
     /// Those of them that packets to elsewhere may be sent from: of global scope and there to stay. The first of a

@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) devices: Vec<Device>,
     /// `net.ipv4.ip_forward`.
     pub(crate) ip_forward: Option<bool>,
+    /// `net.ipv6.conf.all.forwarding`.
+    pub(crate) ip6_forward: Option<bool>,
     /// Source ports of forwarded connections.
     pub(crate) snat_ports: RangeInclusive<u16>,
     /// `net.ipv4.ip_local_port_range`.
@@ -54,6 +56,35 @@ pub(crate) struct DataPlane {
     pub(crate) frontends: Vec<Frontend>,
     /// How full the maps are.
     pub(crate) maps: Vec<Usage>,
+    /// Direct server return.
+    pub(crate) dsr: Dsr,
+}
+
+/// Direct server return, as far as it is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dsr {
+    /// Service ports that are forwarded like this.
+    pub(crate) services: usize,
+    /// Addresses of nodes that may send encapsulated packets here.
+    pub(crate) peers: usize,
+    /// Bytes that encapsulation adds on the way to endpoints on other nodes; 0 where there are none.
+    pub(crate) overhead: u32,
+}
+
+impl Facts {
+    /// True where a frontend is IPv4.
+    pub(crate) fn has_ipv4(&self) -> bool {
+        self.frontends().any(|frontend| frontend.target.socket.is_ipv4())
+    }
+
+    /// True where a frontend is IPv6.
+    pub(crate) fn has_ipv6(&self) -> bool {
+        self.frontends().any(|frontend| frontend.target.socket.is_ipv6())
+    }
+
+    fn frontends(&self) -> impl Iterator<Item = &Frontend> {
+        self.data_plane.iter().flat_map(|data_plane| &data_plane.frontends)
+    }
 }
 
 /// A frontend.
@@ -71,13 +102,29 @@ pub(crate) struct Frontend {
     pub(crate) empty: bool,
 }
 
+/// What a device is to the data plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Clients' packets come in and go out by it.
+    #[default]
+    Uplink,
+    /// An uplink that is a VLAN of another device, below which XDP is.
+    Vlan,
+    /// Carries XDP for VLANs, and is no uplink itself.
+    Parent,
+    /// Packets leave it encapsulated.
+    Overlay,
+}
+
 /// A device.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Device {
     /// Name.
     pub(crate) name: String,
-    /// Packets leave it encapsulated.
-    pub(crate) overlay: bool,
+    /// What it is to the data plane.
+    pub(crate) role: Role,
+    /// Largest packet that it sends; 0 where that is not known.
+    pub(crate) mtu: u32,
     /// Ids of the programs that our links hold here. A link of a device that is gone is left out.
     pub(crate) links: BTreeMap<Hook, u32>,
     /// The XDP program on it, whosever it is.
@@ -86,6 +133,8 @@ pub(crate) struct Device {
     pub(crate) tcx_before: Vec<(Hook, String)>,
     /// `net.ipv4.conf.DEVICE.forwarding`.
     pub(crate) forwarding: Option<bool>,
+    /// `net.ipv6.conf.DEVICE.forwarding`.
+    pub(crate) forwarding6: Option<bool>,
     /// The greater of `net.ipv4.conf.{all,DEVICE}.rp_filter`, which is what counts.
     pub(crate) rp_filter: Option<u8>,
 }

@@ -1,16 +1,22 @@
 //! Looking at the node. Whatever cannot be read becomes an unknown, not an error: a sick node is what doctors see.
 
-use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::RangeInclusive,
+    path::Path,
+};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use lb_common::{
-    interface::{INTERFACE_OVERLAY, Interface},
-    service,
+    backend::{BACKEND_LOCAL, Backend},
+    interface::{INTERFACE_OVERLAY, INTERFACE_UPLINK, Interface},
+    service::{self, SERVICE_DSR, Service},
 };
 use nix::sys::utsname::uname;
 
 use super::{
-    facts::{DataPlane, Device, Facts, Frontend},
+    facts::{DataPlane, Device, Dsr, Facts, Frontend, Role},
     kube_proxy,
 };
 use crate::{
@@ -31,6 +37,10 @@ use crate::{
         usage,
     },
 };
+
+/// Bytes of the header that encapsulation puts before a packet (RFC 2003, RFC 2473).
+const IPV4_HEADER: u32 = 20;
+const IPV6_HEADER: u32 = 40;
 
 /// Gathers everything.
 ///
@@ -58,13 +68,16 @@ pub(crate) fn gather(dir: &PinDir, snat_ports: &RangeInclusive<u16>) -> Result<F
         agent_runs: agent_runs(dir),
         devices: gather_devices(dir, interfaces.as_ref())?,
         data_plane: pinned.as_ref().map(data_plane).transpose()?,
-        ip_forward: sysctl("ip_forward").map(|value| value != "0"),
+        ip_forward: is_on("ipv4/ip_forward"),
+        ip6_forward: is_on("ipv6/conf/all/forwarding"),
         snat_ports: snat_ports.clone(),
-        local_ports: sysctl("ip_local_port_range").and_then(|text| {
+        local_ports: sysctl("ipv4/ip_local_port_range").and_then(|text| {
             let (first, last) = text.split_once(char::is_whitespace)?;
             Some(first.parse().ok()?..=last.trim().parse().ok()?)
         }),
-        reserved_ports: sysctl("ip_local_reserved_ports").map(|text| port_ranges(&text)).unwrap_or_default(),
+        reserved_ports: sysctl("ipv4/ip_local_reserved_ports")
+            .map(|text| port_ranges(&text))
+            .unwrap_or_default(),
         kube_proxy: kube_proxy::claims(),
     })
 }
@@ -87,9 +100,14 @@ fn agent_runs(dir: &PinDir) -> Option<bool> {
     }
 }
 
-/// A sysctl below `net.ipv4`.
+/// A sysctl below `net`.
 fn sysctl(path: &str) -> Option<String> {
-    Some(fs::read_to_string(Path::new("/proc/sys/net/ipv4").join(path)).ok()?.trim().to_owned())
+    Some(fs::read_to_string(Path::new("/proc/sys/net").join(path)).ok()?.trim().to_owned())
+}
+
+/// A sysctl that is a switch.
+fn is_on(path: &str) -> Option<bool> {
+    sysctl(path).map(|value| value != "0")
 }
 
 /// A list like `8080,9000-9100`.
@@ -108,7 +126,7 @@ fn gather_devices(
 ) -> Result<Vec<Device>, CliError> {
     let present = devices::list()?;
     let links = links(dir)?;
-    let of = |device: &device::Device, overlay: bool| {
+    let of = |device: &device::Device, role: Role| {
         let own = links.get(&device.index).cloned().unwrap_or_default();
         Device {
             tcx_before: own
@@ -116,22 +134,38 @@ fn gather_devices(
                 .flat_map(|hook| tcx_before(&device.name, *hook, own[hook].program))
                 .collect(),
             links: own.into_iter().map(|(hook, link)| (hook, link.program)).collect(),
-            overlay,
+            role,
             xdp: device.xdp,
-            forwarding: sysctl(&format!("conf/{}/forwarding", device.name)).map(|value| value != "0"),
+            forwarding: is_on(&format!("ipv4/conf/{}/forwarding", device.name)),
+            forwarding6: is_on(&format!("ipv6/conf/{}/forwarding", device.name)),
+            mtu: device.mtu,
             rp_filter: rp_filter(&device.name),
             name: device.name.clone(),
         }
     };
     let Some(interfaces) = interfaces else {
         let (selection, _) = Selection::choose(&present, &[].into(), &[]);
-        return Ok(selection.uplinks.values().map(|device| of(device, false)).collect());
+        return Ok(selection.uplinks.values().map(|device| of(device, Role::Uplink)).collect());
     };
     let devices = present.iter().filter_map(|device| {
         let interface = interfaces.get(&device.index)?;
-        Some(of(device, interface.flags & INTERFACE_OVERLAY != 0))
+        Some(of(device, role(device.index, interface, interfaces)))
     });
     Ok(devices.collect())
+}
+
+/// What the agent made of a device, by its entry in the `interfaces` map.
+fn role(index: u32, interface: &Interface, interfaces: &BTreeMap<u32, Interface>) -> Role {
+    let carries_vlans = || interfaces.values().any(|other| other.parent == index);
+    if interface.flags & INTERFACE_OVERLAY != 0 {
+        Role::Overlay
+    } else if interface.parent != 0 {
+        Role::Vlan
+    } else if interface.flags & INTERFACE_UPLINK == 0 && carries_vlans() {
+        Role::Parent
+    } else {
+        Role::Uplink
+    }
 }
 
 /// Live links by device and hook.
@@ -160,7 +194,7 @@ fn tcx_before(device: &str, hook: Hook, ours: u32) -> Vec<(Hook, String)> {
 }
 
 fn rp_filter(device: &str) -> Option<u8> {
-    let read = |name: &str| sysctl(&format!("conf/{name}/rp_filter"))?.parse::<u8>().ok();
+    let read = |name: &str| sysctl(&format!("ipv4/conf/{name}/rp_filter"))?.parse::<u8>().ok();
     Some(read("all")?.max(read(device)?))
 }
 
@@ -181,7 +215,20 @@ fn data_plane(pinned: &Pinned) -> Result<DataPlane, CliError> {
     let backends = pinned.backends()?;
     let mut maps = usage::counted(pinned)?;
     maps.extend(usage::indexed(pinned, services.values(), backends.values()));
-    Ok(DataPlane { frontends, maps })
+    let dsr = dsr(services.values(), backends.values(), pinned.peers()?.len());
+    Ok(DataPlane { frontends, maps, dsr })
+}
+
+fn dsr<'a>(
+    services: impl Iterator<Item = &'a Service>,
+    backends: impl Iterator<Item = &'a Backend>,
+    peers: usize,
+) -> Dsr {
+    let used: BTreeSet<_> =
+        services.filter(|service| service.flags & SERVICE_DSR != 0).map(|service| service.id).collect();
+    let away = backends.filter(|backend| !backend.address.is_none() && backend.flags & BACKEND_LOCAL == 0);
+    let overhead = away.map(|backend| if backend.address.is_v4() { IPV4_HEADER } else { IPV6_HEADER }).max();
+    Dsr { services: used.len(), peers, overhead: overhead.unwrap_or_default() }
 }
 
 #[cfg(test)]

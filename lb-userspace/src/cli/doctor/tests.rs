@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::abi::map;
 
 use super::{
-    facts::{DataPlane, Device, Facts, Frontend},
+    facts::{DataPlane, Device, Dsr, Facts, Frontend, Role},
     judge::{Status, judge},
     kube_proxy::Claim,
     print,
@@ -26,12 +26,15 @@ fn healthy() -> Facts {
         links: BTreeMap::from([(Hook::Xdp, 7), (Hook::Ingress, 8), (Hook::Egress, 9)]),
         xdp: Some(XdpProgram { id: 7, generic: false }),
         forwarding: Some(true),
+        forwarding6: Some(true),
         rp_filter: Some(1),
+        mtu: 1500,
         ..Device::default()
     };
     let overlay = Device {
         name: "flannel.1".to_owned(),
-        overlay: true,
+        role: Role::Overlay,
+        mtu: 1450,
         links: BTreeMap::from([(Hook::Ingress, 8)]),
         forwarding: Some(true),
         rp_filter: Some(2),
@@ -52,9 +55,11 @@ fn healthy() -> Facts {
                 Usage { map: map::FLOWS, used: 10, capacity: 100, flag: Some("--max-flows") },
                 Usage { map: map::PEERS, used: 79, capacity: 100, flag: Some("--max-peers") },
             ],
+            dsr: Dsr::default(),
         }),
         devices: vec![uplink, overlay],
         ip_forward: Some(true),
+        ip6_forward: Some(false),
         snat_ports: 49_152..=65_535,
         local_ports: Some(32_768..=60_999),
         reserved_ports: vec![49_152..=65_535],
@@ -170,7 +175,9 @@ fn modes_that_are_slow_and_programs_of_others_are_warned_of() {
     Warn foreign: eth0 runs an XDP program of somebody else's (id 7), which Sluice leaves alone
     Warn programs: eth1 is met in generic XDP, which is slower than tcx alone
     Warn foreign: tcx program cil_from_netdev sees packets of eth0 (in) before ours does
+    Warn rp_filter: net.ipv4.conf.eth0.rp_filter (or that of `all`) is 1: with 2 uplinks, clients' packets that come in by another than the one that leads back are lost on their way to endpoints of this node
     Warn rp_filter: net.ipv4.conf.flannel/1.rp_filter (or that of `all`) is 1: packets that come in by another device than they went out are lost
+    Warn rp_filter: net.ipv4.conf.eth1.rp_filter (or that of `all`) is 1: with 2 uplinks, clients' packets that come in by another than the one that leads back are lost on their way to endpoints of this node
     ");
 }
 
@@ -228,4 +235,65 @@ fn kube_proxy_beside_us_is_worth_a_note_and_no_complaint() {
     assert!(text(&facts).contains("none for our frontends"));
     facts.data_plane.as_mut().unwrap().frontends[0].r#type = FrontendType::NodePort;
     assert!(text(&facts).contains("for 1 of our frontends too"));
+}
+
+#[test]
+fn strict_reverse_path_filtering_is_no_fault_with_one_uplink() {
+    let mut facts = healthy();
+    assert_eq!(facts.devices[0].rp_filter, Some(1));
+    assert_eq!(complaints(&facts), "");
+    facts.devices.push(Device { name: "eth1".to_owned(), rp_filter: Some(2), ..facts.devices[0].clone() });
+    assert!(complaints(&facts).starts_with("Warn rp_filter: net.ipv4.conf.eth0.rp_filter"));
+}
+
+#[test]
+fn ipv6_forwarding_matters_once_there_are_ipv6_frontends_and_ipv4_forwarding_while_there_are_ipv4_ones() {
+    let mut facts = Facts { ip_forward: Some(false), ..healthy() };
+    facts.devices[1].forwarding6 = Some(false);
+    let frontends = &mut facts.data_plane.as_mut().unwrap().frontends;
+    let vip = "2001:db8::10".parse::<std::net::IpAddr>().unwrap();
+    frontends[0].target = Target::new(vip.into(), 80u16.to_be(), 6);
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Fail forwarding: net.ipv6.conf.all.forwarding is 0: the kernel gives no route to endpoints on other nodes
+    Fail forwarding: net.ipv6.conf.flannel/1.forwarding is 0: the kernel gives no route to endpoints on other nodes
+    ");
+    facts.ip6_forward = Some(true);
+    facts.devices[1].forwarding6 = Some(true);
+    assert!(text(&facts).contains("IPv6 forwarding is on") && !text(&facts).contains("IPv4 forwarding"));
+}
+
+#[test]
+fn direct_server_return_needs_peers_and_room_for_its_header() {
+    let mut facts = healthy();
+    let dsr = |peers, overhead| Dsr { services: 2, peers, overhead };
+    facts.data_plane.as_mut().unwrap().dsr = dsr(0, 40);
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Warn dsr: 2 Service ports are forwarded with direct server return, but no other node is known: what they send here encapsulated is dropped
+    Warn dsr: 2 Service ports are forwarded with direct server return, and eth0 has an MTU of 1500: clients' packets of more than 1460 bytes are answered with an ICMP error that asks for smaller ones, and clients that filter it hang
+    ");
+    facts.data_plane.as_mut().unwrap().dsr = dsr(3, 40);
+    facts.devices[0].mtu = 1540;
+    assert_eq!(complaints(&facts), "");
+    assert!(text(&facts).contains("direct server return; 3 addresses of other nodes may send here"));
+    // All endpoints are here: nothing is encapsulated.
+    facts.data_plane.as_mut().unwrap().dsr = dsr(0, 0);
+    facts.devices[0].mtu = 1500;
+    assert_eq!(complaints(&facts), "");
+}
+
+#[test]
+fn a_vlan_uplink_is_met_at_tcx_and_its_parent_in_xdp() {
+    let mut facts = healthy();
+    let uplink = facts.devices.remove(0);
+    let vlan = Device {
+        name: "eth0.100".to_owned(),
+        role: Role::Vlan,
+        links: BTreeMap::from([(Hook::Ingress, 8), (Hook::Egress, 9)]),
+        xdp: None,
+        ..uplink.clone()
+    };
+    let parent = Device { role: Role::Parent, links: BTreeMap::from([(Hook::Xdp, 7)]), ..uplink };
+    facts.devices.splice(0..0, [parent, vlan]);
+    assert_eq!(complaints(&facts), "");
+    assert!(text(&facts).contains("eth0 is met in native XDP on behalf of its VLANs"));
 }

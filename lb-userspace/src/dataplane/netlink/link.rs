@@ -34,6 +34,7 @@ pub(super) fn device(link: &LinkMessage) -> Device {
             LinkAttribute::Address(mac) if device.ethernet => {
                 device.mac = mac.as_slice().try_into().unwrap_or_default();
             }
+            LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
             LinkAttribute::Xdp(attributes) => device.xdp = xdp(attributes),
             _ => {}
         }
