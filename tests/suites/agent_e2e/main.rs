@@ -3,6 +3,7 @@
 
 mod events;
 mod health_check;
+mod metrics;
 mod node;
 mod policy;
 mod refusals;
