@@ -74,7 +74,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn service()(
+    pub(crate) fn service()(
         created in 0i64..3,
         service_type in sample::select(vec![ServiceType::ClusterIp, ServiceType::NodePort, ServiceType::LoadBalancer]),
         ip_families in families(),
@@ -108,7 +108,7 @@ fn hints(names: [&'static str; 2]) -> impl Strategy<Value = Vec<String>> {
 }
 
 prop_compose! {
-    fn endpoint()(
+    pub(crate) fn endpoint()(
         last in 1u8..10, v6 in proptest::bool::weighted(0.3), node in 1u8..4,
         ready: bool, serving: bool, terminating: bool,
         for_nodes in hints(["n1", "n2"]), for_zones in hints(["z1", "z2"]),
@@ -121,7 +121,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn slice()(
+    pub(crate) fn slice()(
         service in 0u8..6,
         created in 0i64..3,
         lists_pods: bool,
@@ -140,7 +140,7 @@ fn slices() -> impl Strategy<Value = PersistentMap<ObjectKey, EndpointSlice>> {
 }
 
 prop_compose! {
-    fn node()(
+    pub(crate) fn node()(
         internal_ips in sample::subsequence(ips(&["192.0.2.1", "192.0.2.9", "2001:db8::9"]), 0..3),
         zone in option::of(sample::select(vec!["z1".to_owned(), "z2".to_owned()])),
         pod_cidrs in sample::subsequence(ranges(&["10.0.0.0/29", "fd00::/125"]), 0..3),

@@ -1,6 +1,7 @@
 //! From any state of the maps, through any failure, a plan leads to the same place.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+mod random_walk;
 mod support;
 
 use lb_common::service::SERVICE_SOURCE_RANGES;
