@@ -77,7 +77,7 @@ impl Agent {
         let arguments = ["agent", "--node-name", node.name]
             .into_iter()
             .chain(source)
-            .chain(["--external-ips-allowed", topo::VIPS])
+            .chain(["--external-ips-allowed", &topo::VIPS.join(",")])
             .chain(more.iter().copied())
             .map(String::from)
             .collect();

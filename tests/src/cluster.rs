@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use anyhow::Result;
 use lb_common::service::ServiceKey;
+use lb_model::object::IpFamily;
 use lb_userspace::dataplane::pinned::Pinned;
 use tempfile::TempDir;
 
@@ -18,13 +19,16 @@ use crate::{
 /// The node port of [`web`].
 pub const NODE_PORT: u16 = 30_080;
 
+/// The families that the tests of the packet path go through.
+pub const FAMILIES: [IpFamily; 1] = [IpFamily::Ipv4];
+
 /// Enough for any test, and made in a fraction of the time that the kernel takes to clear the default sizes.
 const SMALL_MAPS: [&str; 6] =
     ["--max-flows", "65536", "--max-backends", "4096", "--max-ring-chunks", "16384"];
 
 /// The Service of most tests: every pod, behind a node port, an external IP and a load balancer's address.
 pub fn web(topology: &Topology) -> Service {
-    Service::new("web", topology.pods())
+    Service { families: FAMILIES.into(), ..Service::new("web", topology.pods()) }
         .node_port(NODE_PORT)
         .external_ip(EXTERNAL_IP)
         .load_balancer_ip(LOAD_BALANCER_IP)
@@ -109,7 +113,7 @@ impl Cluster {
     /// Where they do not in time.
     pub fn apply(&self, service: &Service) -> Result<()> {
         self.manifests.apply(service)?;
-        self.wait_for(service, |node| Some(service.wanted(node).into_iter().map(IpAddr::V4).collect()))
+        self.wait_for(service, |node, target| Some(service.wanted(node, target.family())))
     }
 
     /// Removes a Service and waits until no running agent's maps have it any more.
@@ -118,15 +122,23 @@ impl Cluster {
     /// Where they still do after a while.
     pub fn delete(&self, service: &Service) -> Result<()> {
         self.manifests.delete(service)?;
-        self.wait_for(service, |_| None)
+        self.wait_for(service, |_, _| None)
     }
 
-    fn wait_for(&self, service: &Service, wanted: impl Fn(&Node) -> Option<BTreeSet<IpAddr>>) -> Result<()> {
+    fn wait_for(
+        &self,
+        service: &Service,
+        wanted: impl Fn(&Node, Target) -> Option<BTreeSet<IpAddr>>,
+    ) -> Result<()> {
         let running = self.agents.iter().zip(&self.topology.nodes).filter(|(agent, _)| agent.pid().is_some());
         for (agent, node) in running {
-            let (maps, targets, wanted) = (agent.maps()?, service.targets(node), wanted(node));
-            let what = format!("the maps of {} have Service {} with {wanted:?}", agent.node, service.name);
-            wait::until_true(&what, || targets.iter().all(|target| endpoints(&maps, *target) == wanted))?;
+            let maps = agent.maps()?;
+            for target in service.targets(node) {
+                let wanted = wanted(node, target);
+                let what =
+                    format!("{target} of Service {} on {} leads to {wanted:?}", service.name, agent.node);
+                wait::until_true(&what, || endpoints(&maps, target) == wanted)?;
+            }
         }
         Ok(())
     }
@@ -134,8 +146,8 @@ impl Cluster {
 
 /// Addresses of the endpoints behind a frontend; `None` where there is no such frontend.
 fn endpoints(maps: &Pinned, target: Target) -> Option<BTreeSet<IpAddr>> {
-    let address = IpAddr::V4(*target.address.ip());
-    let key = ServiceKey::new(address.into(), target.address.port().to_be(), target.protocol.number());
+    let key =
+        ServiceKey::new(target.address.ip().into(), target.address.port().to_be(), target.protocol.number());
     let service = *maps.services().ok()?.get(&key)?;
     let indices: BTreeSet<u32> = maps.ring(&service).ok()?.into_iter().collect();
     indices.into_iter().map(|index| Some(maps.backend(index).ok()?.address.into())).collect()

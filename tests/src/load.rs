@@ -86,7 +86,7 @@ impl Load {
             failures: std::sync::Mutex::default(),
         });
         let state = Arc::clone(&shared);
-        let thread = from.spawn(move || run_all(state, target.address.into(), kinds))?;
+        let thread = from.spawn(move || run_all(state, target.address, kinds))?;
         let load = Self { shared, thread: Some(thread) };
         load.advance(1)?;
         Ok(load)

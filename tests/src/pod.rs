@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Stdio},
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{netns::Namespace, wait};
+use crate::{dual_stack::DualStack, netns::Namespace, wait};
 
 /// The port that every pod serves, TCP and UDP.
 pub const PORT: u16 = 8080;
@@ -21,8 +21,8 @@ pub const PORT: u16 = 8080;
 pub struct Pod {
     /// What the server answers with.
     pub name: String,
-    /// Its address; the node's own for a pod of the host network.
-    pub address: Ipv4Addr,
+    /// Its addresses; the node's own for a pod of the host network.
+    pub addresses: DualStack,
     /// The name of its node.
     pub node: String,
     /// Where it serves.
@@ -39,29 +39,39 @@ impl Pod {
     pub fn start(
         name: &str,
         node: &str,
-        address: Ipv4Addr,
+        addresses: DualStack,
         port: u16,
         namespace: Arc<Namespace>,
     ) -> Result<Self> {
-        let mut pod = Self { name: name.into(), address, node: node.into(), port, namespace, server: None };
+        let mut pod = Self { name: name.into(), addresses, node: node.into(), port, namespace, server: None };
         pod.restart()?;
         Ok(pod)
     }
 
-    /// Starts the server again after [`stop`](Self::stop).
+    /// Starts the server anew; one that still runs is killed.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
         let mut command = self.namespace.command(binary()?)?;
-        command.args(["--name", &self.name, "--address", &self.address.to_string()]);
-        command.args(["--port", &self.port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(["--name", &self.name, "--port", &self.port.to_string()]);
+        for address in self.addresses.both() {
+            command.args(["--address", &address.to_string()]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         self.server = Some(command.spawn().with_context(|| format!("cannot start {}", self.name))?);
-        let target = SocketAddr::V4(SocketAddrV4::new(self.address, self.port));
-        let what = format!("{} accepts connections on {target}", self.name);
-        wait::until_true(&what, || {
-            self.namespace.enter(|| TcpStream::connect_timeout(&target, Duration::from_secs(1)).is_ok())
+        let accepts = |target| TcpStream::connect_timeout(&target, Duration::from_secs(1)).is_ok();
+        self.addresses.both().into_iter().try_for_each(|address| {
+            let target = SocketAddr::new(address, self.port);
+            let what = format!("{} accepts connections on {target}", self.name);
+            wait::until_true(&what, || self.namespace.enter(|| accepts(target)))
         })
+    }
+
+    /// Its network.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// Kills the server, as the end of a pod's grace period does.

@@ -12,7 +12,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -27,17 +27,25 @@ use crate::pattern;
 /// Pause between two pieces of a download: the packet path is under test, not the speed of the machine, and several
 /// tests share its cores.
 const PACE: Duration = Duration::from_millis(2);
+/// What UDP can carry over IPv4 (RFC 791 §3.1), which is a little less than over IPv6.
+const MAX_DATAGRAM: usize = 65_507;
 /// Size of a piece.
 const PIECE: usize = 16 * 1024;
 
-/// Serves TCP and UDP on one port, for ever.
+/// Serves TCP and UDP on one port of some addresses, for ever.
 ///
 /// # Errors
 /// Where the port is taken, or the sockets die.
-pub async fn serve(name: &str, address: Ipv4Addr, port: u16) -> io::Result<()> {
+pub async fn serve(name: &str, addresses: &[IpAddr], port: u16) -> io::Result<()> {
     let name: Arc<str> = name.into();
-    let tcp = TcpListener::bind((address, port)).await?;
-    let udp = UdpSocket::bind((address, port)).await?;
+    let each = addresses.iter().map(|address| serve_address(Arc::clone(&name), (*address, port).into()));
+    futures::future::try_join_all(each).await.map(drop)
+}
+
+/// A socket for each address: one for all of them would answer a datagram from whichever the route back suggests.
+async fn serve_address(name: Arc<str>, address: SocketAddr) -> io::Result<()> {
+    let tcp = TcpListener::bind(address).await?;
+    let udp = UdpSocket::bind(address).await?;
     tokio::try_join!(accept(Arc::clone(&name), tcp), answer_datagrams(name, udp)).map(drop)
 }
 
@@ -51,7 +59,7 @@ async fn accept(name: Arc<str>, listener: TcpListener) -> io::Result<()> {
 }
 
 async fn answer_datagrams(name: Arc<str>, socket: UdpSocket) -> io::Result<()> {
-    let mut buffer = vec![0; 2048];
+    let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         // The kernel reports a client that has closed its socket here too.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };

@@ -13,7 +13,7 @@ use lb_tests::{
     manifests::Service,
     skip,
     topo::{EXTERNAL_IP, Node, Routing, Topology},
-    traffic::{Target, ask},
+    traffic::{IpFamily, Target, ask},
 };
 use lb_userspace::dataplane::pin::PinDir;
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn a_live_node_is_shown_traced_diagnosed_and_cleaned_up_with_its_agent_dead() {
         return;
     }
     let mut cluster = Cluster::web(Routing::Native, 2).unwrap();
-    ask(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80)).unwrap();
+    ask(&cluster.topology.client, Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 80)).unwrap();
     cluster.agents[0].kill().unwrap();
     let node = &cluster.agents[0];
     services_are_shown(node);

@@ -7,13 +7,13 @@ use lb_tests::{
     load::{Kind, Load},
     skip,
     topo::{EXTERNAL_IP, Routing},
-    traffic::{Target, requests},
+    traffic::{IpFamily, Target, requests},
 };
 
 use aya::programs::{ProgramInfo, loaded_programs};
 use lb_common::abi::program;
 
-const VIP: Target = Target::tcp(EXTERNAL_IP, 80);
+const VIP: Target = Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 80);
 
 /// Every way of using a Service, over local and remote pods.
 fn load(cluster: &Cluster) -> Load {
@@ -58,7 +58,7 @@ fn sigterm_leaves_everything_forwarding() {
     assert_eq!(requests(&cluster.topology.client, VIP, 100, 8).failures(), 0);
     // The maps speak for themselves.
     let services = cluster.agents[0].sluice(&["get", "services", "-A"]).unwrap();
-    assert!(services.contains("web") && services.contains(&EXTERNAL_IP.to_string()), "{services}");
+    assert!(services.contains("web") && services.contains(&EXTERNAL_IP.v4.to_string()), "{services}");
 }
 
 /// Kernel ids of the program that each device runs, by way of its pin.

@@ -4,16 +4,17 @@
 use std::{collections::BTreeSet, io::ErrorKind};
 
 use lb_tests::{
-    cluster::{Cluster, web},
+    cluster::{Cluster, FAMILIES, web},
     load::{Kind, Load},
     skip,
     topo::{EXTERNAL_IP, Routing},
-    traffic::{Answer, Session, Target, requests},
+    traffic::{Answer, IpFamily, Session, Target, requests},
     wait,
 };
 
-const TCP: Target = Target::tcp(EXTERNAL_IP, 80);
-const UDP: Target = Target::udp(EXTERNAL_IP, 80);
+fn tcp(family: IpFamily) -> Target {
+    Target::tcp(EXTERNAL_IP.of(family), 80)
+}
 
 /// Sessions from one source port each, until every pod has one; the ring decides which.
 fn one_session_to_each_pod(cluster: &Cluster, target: Target, pods: usize) -> Vec<(Session, Answer)> {
@@ -41,19 +42,24 @@ fn a_pod_that_is_removed_in_order_costs_no_request() {
     {
         let mut cluster = Cluster::web(routing, 2).unwrap();
         let service = web(&cluster.topology);
-        let load = Load::start(&cluster.topology.client, TCP, &[(Kind::Connections, 16)]).unwrap();
+        let start =
+            |family| Load::start(&cluster.topology.client, tcp(family), &[(Kind::Connections, 8)]).unwrap();
+        let loads = FAMILIES.map(start);
+        let advance = |steps| loads.iter().for_each(|load| load.advance(steps).unwrap());
         // As Kubernetes does it: terminating, the end of its connections, gone from the slice, the process ends.
         cluster.apply(&service.clone().terminating(leaving)).unwrap();
-        load.advance(20).unwrap();
+        advance(20);
         let service = service.without(leaving);
         cluster.apply(&service).unwrap();
-        load.advance(5).unwrap();
+        advance(5);
         cluster.topology.pod(leaving).stop().unwrap();
-        load.advance(20).unwrap();
-        load.finish().unwrap();
-        let tally = requests(&cluster.topology.client, TCP, 60, 8);
-        assert_eq!((tally.failures(), tally.answered.len()), (0, 3), "{tally:?}");
-        assert!(!tally.answered.contains_key(leaving), "{tally:?}");
+        advance(20);
+        loads.into_iter().for_each(|load| load.finish().unwrap());
+        for family in FAMILIES {
+            let tally = requests(&cluster.topology.client, tcp(family), 60, 8);
+            assert_eq!((tally.failures(), tally.answered.len()), (0, 3), "{family}: {tally:?}");
+            assert!(!tally.answered.contains_key(leaving), "{family}: {tally:?}");
+        }
     }
 }
 
@@ -64,14 +70,20 @@ fn tcp_goes_on_with_a_terminating_endpoint_until_it_is_gone() {
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
     let service = web(&cluster.topology);
-    let mut sessions = one_session_to_each_pod(&cluster, TCP, 4);
+    let mut sessions: Vec<_> =
+        FAMILIES.into_iter().flat_map(|family| one_session_to_each_pod(&cluster, tcp(family), 4)).collect();
     for leaving in ["pod-a1", "pod-b1"] {
         cluster.apply(&service.clone().terminating(leaving)).unwrap();
         for (session, first) in &mut sessions {
             assert_eq!(session.ask().unwrap(), *first, "{leaving} is terminating");
         }
-        let tally = requests(&cluster.topology.client, TCP, 60, 8);
-        assert!(!tally.answered.contains_key(leaving), "new connections keep away from {leaving}: {tally:?}");
+        for family in FAMILIES {
+            let tally = requests(&cluster.topology.client, tcp(family), 60, 8);
+            assert!(
+                !tally.answered.contains_key(leaving),
+                "new connections keep away from {leaving}: {tally:?}"
+            );
+        }
     }
     let without = service.without("pod-a1").without("pod-b1");
     cluster.apply(&without).unwrap();
@@ -87,6 +99,29 @@ fn tcp_goes_on_with_a_terminating_endpoint_until_it_is_gone() {
     }
 }
 
+/// Takes the pod away that answers the session, again and again, down to the last: local and remote ones are lost in
+/// whatever order the ring says.
+fn udp_outlives_its_pods(cluster: &mut Cluster, family: IpFamily) {
+    let mut service = web(&cluster.topology);
+    let target = Target::udp(EXTERNAL_IP.of(family), 80);
+    let mut session = Session::open_from_port(&cluster.topology.client, 40_000, target).unwrap();
+    let mut met = BTreeSet::new();
+    for _ in 0..4 {
+        let pod = session.ask().unwrap().pod;
+        assert_eq!(session.ask().unwrap().pod, pod, "the flow stays where it is");
+        assert!(met.insert(pod.clone()), "{pod} is gone and answers");
+        if met.len() < 4 {
+            service = service.without(&pod);
+            cluster.apply(&service).unwrap();
+            cluster.topology.pod(&pod).stop().unwrap();
+        }
+    }
+    for pod in met {
+        cluster.topology.pod(&pod).restart().unwrap();
+    }
+    cluster.apply(&web(&cluster.topology)).unwrap();
+}
+
 #[test]
 fn udp_from_one_source_port_moves_to_another_pod_when_its_own_is_gone() {
     if !skip::need(skip::NETWORK) {
@@ -94,20 +129,7 @@ fn udp_from_one_source_port_moves_to_another_pod_when_its_own_is_gone() {
     }
     for routing in [Routing::Native, Routing::Vxlan] {
         let mut cluster = Cluster::web(routing, 2).unwrap();
-        let mut service = web(&cluster.topology);
-        let mut session = Session::open_from_port(&cluster.topology.client, 40_000, UDP).unwrap();
-        let mut met = BTreeSet::new();
-        // Down to the last pod: local and remote ones are lost in whatever order the ring says.
-        for _ in 0..4 {
-            let pod = session.ask().unwrap().pod;
-            assert_eq!(session.ask().unwrap().pod, pod, "the flow stays where it is");
-            assert!(met.insert(pod.clone()), "{pod} is gone and answers");
-            if met.len() < 4 {
-                service = service.without(&pod);
-                cluster.apply(&service).unwrap();
-                cluster.topology.pod(&pod).stop().unwrap();
-            }
-        }
+        FAMILIES.into_iter().for_each(|family| udp_outlives_its_pods(&mut cluster, family));
     }
 }
 
@@ -123,11 +145,15 @@ fn endpoints_appear_for_a_service_that_had_none_and_the_last_one_leaves() {
     let full = web(&cluster.topology);
     let client = &cluster.topology.client;
     for _ in 0..2 {
-        let refused = requests(client, TCP, 4, 2);
-        assert_eq!(refused.failed.get("connection refused"), Some(&4), "{refused:?}");
+        for family in FAMILIES {
+            let refused = requests(client, tcp(family), 4, 2);
+            assert_eq!(refused.failed.get("connection refused"), Some(&4), "{family}: {refused:?}");
+        }
         cluster.apply(&full).unwrap();
-        let served = requests(client, TCP, 60, 8);
-        assert_eq!((served.failures(), served.answered.len()), (0, 2), "{served:?}");
+        for family in FAMILIES {
+            let served = requests(client, tcp(family), 60, 8);
+            assert_eq!((served.failures(), served.answered.len()), (0, 2), "{family}: {served:?}");
+        }
         cluster.apply(&full.clone().without("pod-a1").without("pod-b1")).unwrap();
     }
 }
@@ -139,13 +165,18 @@ fn a_pod_that_comes_back_is_used_again() {
     }
     let mut cluster = Cluster::web(Routing::Native, 1).unwrap();
     let service = web(&cluster.topology);
+    let answers = |cluster: &Cluster| {
+        FAMILIES.map(|family| requests(&cluster.topology.client, tcp(family), 20, 4).answered)
+    };
     cluster.apply(&service.clone().without("pod-b1")).unwrap();
     cluster.topology.pod("pod-b1").stop().unwrap();
-    assert_eq!(requests(&cluster.topology.client, TCP, 20, 4).answered.get("pod-a1"), Some(&20));
+    for answered in answers(&cluster) {
+        assert_eq!(answered.get("pod-a1"), Some(&20));
+    }
     cluster.topology.pod("pod-b1").restart().unwrap();
     cluster.apply(&service).unwrap();
     wait::until_true("pod-b1 answers again", || {
-        requests(&cluster.topology.client, TCP, 10, 2).answered.contains_key("pod-b1")
+        answers(&cluster).iter().all(|answered| answered.contains_key("pod-b1"))
     })
     .unwrap();
 }

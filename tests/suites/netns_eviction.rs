@@ -2,27 +2,32 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use lb_tests::{
-    cluster::{Cluster, web},
+    cluster::{Cluster, FAMILIES, web},
     eviction::{Evicted, Evictor},
     load::{Kind, Load},
     manifests::Service,
     skip,
     topo::{EXTERNAL_IP, Routing, Topology},
-    traffic::Target,
+    traffic::{IpFamily, Target},
 };
 
 const ROUNDS: u32 = 40;
 
-fn survives_evictions(routing: Routing, services: fn(&Topology) -> Vec<Service>) -> Evicted {
+fn survives_evictions(
+    family: IpFamily,
+    routing: Routing,
+    services: fn(&Topology) -> Vec<Service>,
+) -> Evicted {
     let cluster = Cluster::start(routing, 2, services).unwrap();
     let sessions = [(Kind::Connections, 4), (Kind::Exchange, 12), (Kind::Download, 12), (Kind::Upload, 8)];
-    let load = Load::start(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80), &sessions).unwrap();
+    let target = Target::tcp(EXTERNAL_IP.of(family), 80);
+    let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
     let mut evictor = Evictor::open(&cluster.agents[0].pins()).unwrap();
     let mut total = Evicted::default();
     for round in 0..ROUNDS {
         total.add(evictor.evict().unwrap());
         if let Err(error) = load.advance(2) {
-            panic!("round {round}, {total:?}: {error:#}");
+            panic!("{family}, round {round}, {total:?}: {error:#}");
         }
     }
     load.finish().unwrap();
@@ -36,9 +41,14 @@ fn flows_to_pods_on_this_and_on_the_other_node_survive_evictions() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    let total = survives_evictions(Routing::Native, |topology| vec![web(topology)]);
-    let each = [total.local_forward, total.local_reverse, total.remote_forward, total.remote_reverse];
-    assert!(each.iter().all(|count| *count > ROUNDS), "every kind of half was evicted: {total:?}");
+    for family in FAMILIES {
+        let total = survives_evictions(family, Routing::Native, |topology| vec![web(topology)]);
+        let each = [total.local_forward, total.local_reverse, total.remote_forward, total.remote_reverse];
+        assert!(
+            each.iter().all(|count| *count > ROUNDS),
+            "{family}: every kind of half was evicted: {total:?}"
+        );
+    }
 }
 
 #[test]
@@ -46,8 +56,11 @@ fn flows_behind_an_overlay_survive_evictions() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    let total = survives_evictions(Routing::Vxlan, |topology| {
-        vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP)]
-    });
-    assert!(total.remote_forward > ROUNDS && total.remote_reverse > ROUNDS, "{total:?}");
+    for family in FAMILIES {
+        let total = survives_evictions(family, Routing::Vxlan, |topology| {
+            let service = Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP);
+            vec![Service { families: FAMILIES.into(), ..service }]
+        });
+        assert!(total.remote_forward > ROUNDS && total.remote_reverse > ROUNDS, "{family}: {total:?}");
+    }
 }

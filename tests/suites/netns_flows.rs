@@ -1,19 +1,15 @@
 //! Flows that are alike: the same client port to several VIPs, to several nodes, again and again.
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
-use std::{
-    collections::BTreeSet,
-    io::ErrorKind,
-    net::{Ipv4Addr, SocketAddrV4},
-};
+use std::{collections::BTreeSet, io::ErrorKind, net::SocketAddr};
 
 use lb_common::{drop_reason::DropReason, stat::Stat};
 use lb_tests::{
     agent::Agent,
-    cluster::{Cluster, NODE_PORT, web},
+    cluster::{Cluster, FAMILIES, NODE_PORT},
     manifests::Service,
     skip,
-    topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
+    topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Node, Routing, Topology},
     traffic::{Answer, Protocol, Session, Target, get, requests},
     wait,
 };
@@ -40,6 +36,7 @@ fn asked_in_turns(cluster: &Cluster, port: u16, targets: &[Target]) -> Vec<Answe
 /// One pod behind both VIPs and the node port: three frontends that differ only before the translation.
 fn one_pod(topology: &Topology, pod: &str) -> Vec<Service> {
     let service = Service::new("web", topology.pods().filter(|other| other.name == pod));
+    let service = Service { families: FAMILIES.into(), ..service };
     vec![service.node_port(NODE_PORT).external_ip(EXTERNAL_IP).load_balancer_ip(LOAD_BALANCER_IP)]
 }
 
@@ -51,18 +48,22 @@ fn one_client_port_may_reach_one_pod_by_several_frontends_at_once() {
     for pod in ["pod-a1", "pod-b1"] {
         let cluster = Cluster::start(Routing::Native, 1, |topology| one_pod(topology, pod)).unwrap();
         let all = one_pod(&cluster.topology, pod)[0].targets(cluster.topology.node_a());
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
-            let targets: Vec<_> = all.iter().copied().filter(|target| target.protocol == protocol).collect();
+        let kinds =
+            FAMILIES.into_iter().flat_map(|family| [(family, Protocol::Tcp), (family, Protocol::Udp)]);
+        for kind in kinds {
+            let alike = |target: &Target| (target.family(), target.protocol) == kind;
+            let targets: Vec<_> = all.iter().copied().filter(alike).collect();
             let answers = asked_in_turns(&cluster, 40_000, &targets);
             let ports: BTreeSet<_> = answers.iter().map(|answer| answer.client.port()).collect();
             assert_eq!(ports.len(), targets.len(), "{pod} must be able to tell them apart: {answers:?}");
             assert!(answers.iter().all(|answer| answer.pod == pod), "{answers:?}");
             if pod == "pod-a1" {
-                assert!(answers.iter().all(|answer| answer.client.ip() == CLIENT), "{answers:?}");
+                assert!(answers.iter().all(|answer| answer.client.ip() == CLIENT.of(kind.0)), "{answers:?}");
             }
         }
         if pod == "pod-a1" {
-            assert_eq!(count(&cluster.agents[0], Stat::SourcePortCollision), 4, "two each of TCP and UDP");
+            let collisions = count(&cluster.agents[0], Stat::SourcePortCollision);
+            assert_eq!(collisions, 4 * FAMILIES.len() as u64, "two each of TCP and UDP");
         }
         assert_eq!(drops(&cluster.agents[0]), []);
     }
@@ -74,13 +75,9 @@ fn one_client_port_may_reach_both_nodes_at_once() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
-    let [a, b] = &cluster.topology.nodes;
-    for port in 40_000..40_020 {
-        asked_in_turns(
-            &cluster,
-            port,
-            &[Target::tcp(a.address, NODE_PORT), Target::tcp(b.address, NODE_PORT)],
-        );
+    for (port, family) in (40_000..40_020).flat_map(|port| FAMILIES.map(|family| (port, family))) {
+        let node_port = |node: &Node| Target::tcp(node.addresses.of(family), NODE_PORT);
+        asked_in_turns(&cluster, port, &cluster.topology.nodes.each_ref().map(node_port));
     }
     assert_eq!((drops(&cluster.agents[0]), drops(&cluster.agents[1])), (vec![], vec![]));
 }
@@ -92,12 +89,12 @@ fn a_client_that_uses_its_port_again_opens_a_new_connection() {
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
     let client = &cluster.topology.client;
-    for port in 40_000..40_020 {
+    for (port, family) in (40_000..40_020).flat_map(|port| FAMILIES.map(|family| (port, family))) {
         // The pod closes first: its side waits in TIME_WAIT while the client's port is free again, once the pod has
         // acknowledged the client's FIN.
         let page = || {
             wait::until("the client's kernel lets go of the port", || {
-                match get(client, port, SocketAddrV4::new(EXTERNAL_IP, 80)) {
+                match get(client, port, SocketAddr::new(EXTERNAL_IP.of(family), 80)) {
                     Err(error) if error.kind() == ErrorKind::AddrNotAvailable => None,
                     page => Some(page.unwrap()),
                 }
@@ -116,14 +113,15 @@ fn many_connections_at_once_spread_and_none_is_lost() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
-    let tally = requests(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80), 2000, 64);
-    assert_eq!(tally.failures(), 0, "{tally:?}");
-    assert!(
-        tally.answered.values().all(|count| (400..600).contains(count)),
-        "2000 over four pods: {tally:?}"
-    );
-    let udp = requests(&cluster.topology.client, Target::udp(EXTERNAL_IP, 80), 400, 16);
-    assert_eq!(udp.failures(), 0, "{udp:?}");
+    for family in FAMILIES {
+        let vip = EXTERNAL_IP.of(family);
+        let tally = requests(&cluster.topology.client, Target::tcp(vip, 80), 2000, 64);
+        assert_eq!(tally.failures(), 0, "{family}: {tally:?}");
+        let even = tally.answered.values().all(|count| (400..600).contains(count));
+        assert!(even, "{family}: 2000 over four pods: {tally:?}");
+        let udp = requests(&cluster.topology.client, Target::udp(vip, 80), 400, 16);
+        assert_eq!(udp.failures(), 0, "{family}: {udp:?}");
+    }
     assert_eq!(drops(&cluster.agents[0]), []);
 }
 
@@ -134,15 +132,15 @@ fn both_nodes_choose_the_same_pod_for_a_flow() {
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
     let topology = &cluster.topology;
-    let chosen = |vip: Ipv4Addr| -> Vec<String> {
-        let ask = |port| {
-            Session::open_from_port(&topology.client, port, Target::udp(vip, 80)).unwrap().ask().unwrap().pod
-        };
+    let chosen = |family| -> Vec<String> {
+        let target = Target::udp(EXTERNAL_IP.of(family), 80);
+        let ask = |port| Session::open_from_port(&topology.client, port, target).unwrap().ask().unwrap().pod;
         (41_000..41_030).map(ask).collect()
     };
-    let by_a = chosen(EXTERNAL_IP);
+    let by_a = FAMILIES.map(chosen);
     topology.route_vips_to(topology.node_b()).unwrap();
-    assert_eq!(by_a, chosen(EXTERNAL_IP));
-    let service = web(topology);
-    assert_eq!(by_a.iter().collect::<BTreeSet<_>>().len(), service.endpoints.len());
+    assert_eq!(by_a, FAMILIES.map(chosen));
+    for chosen in by_a {
+        assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 4, "every pod has its turn");
+    }
 }

@@ -4,12 +4,13 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_tests::{
-    cluster::{Cluster, web},
+    cluster::{Cluster, FAMILIES, web},
     load::{Kind, Load},
     manifests::Service,
+    pod::Pod,
     skip,
     topo::{CLIENT, EXTERNAL_IP, Node, Routing, Topology},
-    traffic::{Target, requests},
+    traffic::{IpFamily, Target, requests},
 };
 
 /// Enough for every one of four pods to be chosen, but for one run in 10^7.
@@ -17,14 +18,18 @@ const REQUESTS: u32 = 60;
 
 /// The client address that pods are to see behind `node`: the client's own on the same node, else the address that
 /// the kernel takes for the route to the pod.
-fn seen_behind(node: &Node, topology: &Topology, routing: Routing) -> BTreeSet<(String, IpAddr)> {
+fn seen_behind(
+    node: &Node,
+    topology: &Topology,
+    routing: Routing,
+    family: IpFamily,
+) -> BTreeSet<(String, IpAddr)> {
     let source = match routing {
-        Routing::Native => node.address,
-        Routing::Vxlan => node.overlay_address(),
+        Routing::Native => node.addresses,
+        Routing::Vxlan => node.overlay_addresses(),
     };
-    let seen =
-        |pod: &str, on: &str| (pod.to_owned(), if on == node.name { CLIENT.into() } else { source.into() });
-    topology.pods().map(|pod| seen(&pod.name, &pod.node)).collect()
+    let seen = |on: &str| if on == node.name { CLIENT } else { source }.of(family);
+    topology.pods().map(|pod| (pod.name.clone(), seen(&pod.node))).collect()
 }
 
 fn every_frontend_leads_to_every_pod(routing: Routing, mode: &str) {
@@ -36,7 +41,8 @@ fn every_frontend_leads_to_every_pod(routing: Routing, mode: &str) {
         for target in web(topology).targets(node) {
             let tally = requests(&topology.client, target, REQUESTS, 8);
             assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
-            assert_eq!(tally.seen, seen_behind(node, topology, routing), "{target} on {}", node.name);
+            let expected = seen_behind(node, topology, routing, target.family());
+            assert_eq!(tally.seen, expected, "{target} on {}", node.name);
         }
     }
 }
@@ -84,11 +90,13 @@ fn transfers_in_both_directions_arrive_whole_by_every_way() {
     for (routing, mode) in ways {
         let topology = Topology::new(routing, 1).unwrap();
         let cluster = Cluster::start_on(topology, &["--mode", mode], |topology| vec![web(topology)]).unwrap();
-        let target = Target::tcp(EXTERNAL_IP, 80);
         let sessions = [(Kind::Connections, 4), (Kind::Exchange, 8), (Kind::Download, 8), (Kind::Upload, 8)];
-        let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
-        load.advance(100).unwrap();
-        load.finish().unwrap();
+        for family in FAMILIES {
+            let target = Target::tcp(EXTERNAL_IP.of(family), 80);
+            let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
+            load.advance(100).unwrap();
+            load.finish().unwrap();
+        }
     }
 }
 
@@ -110,7 +118,7 @@ fn pods_of_the_host_network_answer_on_their_own_and_on_the_other_node() {
                 let tally = requests(&topology.client, target, REQUESTS, 8);
                 assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
                 // Nodes reach each other without the overlay.
-                let expected = seen_behind(node, topology, Routing::Native);
+                let expected = seen_behind(node, topology, Routing::Native, target.family());
                 assert_eq!(tally.seen, expected, "{target} on {}", node.name);
             }
         }
@@ -126,10 +134,11 @@ fn the_local_policy_keeps_to_pods_of_the_node_and_the_client_address() {
     let topology = &cluster.topology;
     for node in &topology.nodes {
         topology.route_vips_to(node).unwrap();
-        let own: BTreeSet<_> = node.pods.iter().map(|pod| (pod.name.clone(), IpAddr::from(CLIENT))).collect();
         for target in web(topology).targets(node) {
             let tally = requests(&topology.client, target, REQUESTS, 8);
             assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
+            let seen = |pod: &Pod| (pod.name.clone(), CLIENT.of(target.family()));
+            let own: BTreeSet<_> = node.pods.iter().map(seen).collect();
             assert_eq!(tally.seen, own, "{target} on {}", node.name);
         }
     }
@@ -142,7 +151,9 @@ fn several_services_share_a_node_and_each_reaches_its_own_pods() {
     }
     let services = |topology: &Topology| -> Vec<Service> {
         let service = |(port, pod)| {
-            Service::new(&format!("only-{}", pod), topology.pods().filter(|p| p.name == pod)).node_port(port)
+            let pods = topology.pods().filter(|other| other.name == pod);
+            let service = Service::new(&format!("only-{pod}"), pods).node_port(port);
+            Service { families: FAMILIES.into(), ..service }
         };
         [(30_001, "pod-a1"), (30_002, "pod-a2"), (30_003, "pod-b1"), (30_004, "pod-b2")].map(service).into()
     };

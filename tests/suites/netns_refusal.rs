@@ -3,15 +3,16 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
 use lb_tests::{
-    cluster::{Cluster, NODE_PORT, web},
+    cluster::{Cluster, FAMILIES, NODE_PORT, web},
+    dual_stack::DualStack,
     manifests::Service,
     skip,
-    topo::{EXTERNAL_IP, LOAD_BALANCER_IP, Routing},
+    topo::{EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
     traffic::{Session, Target, ask, requests},
 };
 
@@ -31,7 +32,7 @@ fn a_service_without_endpoints_refuses_tcp_and_udp_at_once() {
         return;
     }
     let empty = || {
-        Service { endpoints: Vec::new(), ..Service::new("empty", []) }
+        Service { families: FAMILIES.into(), ..Service::new("empty", []) }
             .node_port(NODE_PORT)
             .external_ip(EXTERNAL_IP)
     };
@@ -50,7 +51,9 @@ fn an_unknown_port_of_a_vip_is_refused_and_does_not_loop() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
-    for vip in [EXTERNAL_IP, LOAD_BALANCER_IP] {
+    let vips =
+        FAMILIES.into_iter().flat_map(|family| [EXTERNAL_IP, LOAD_BALANCER_IP].map(|vip| vip.of(family)));
+    for vip in vips {
         assert_refused_at_once(&cluster, Target::tcp(vip, 81));
         assert_refused_at_once(&cluster, Target::udp(vip, 81));
     }
@@ -62,16 +65,21 @@ fn the_local_policy_without_local_endpoints_stays_silent() {
         return;
     }
     let cluster = Cluster::start(Routing::Native, 1, |topology| {
-        vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP).local()]
+        let service = Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP).local();
+        vec![Service { families: FAMILIES.into(), ..service }]
     })
     .unwrap();
-    let client = &cluster.topology.client;
-    let silent = |target: std::net::SocketAddr| {
-        client.enter(|| TcpStream::connect_timeout(&target, Duration::from_millis(500))).unwrap_err().kind()
+    let topology = &cluster.topology;
+    let connect = |target: SocketAddr| {
+        topology.client.enter(|| TcpStream::connect_timeout(&target, Duration::from_millis(500)))
     };
-    assert_eq!(silent((EXTERNAL_IP, 80).into()), ErrorKind::TimedOut);
-    cluster.topology.route_vips_to(cluster.topology.node_b()).unwrap();
-    assert_eq!(ask(client, Target::tcp(EXTERNAL_IP, 80)).unwrap().pod, "pod-b1");
+    for family in FAMILIES {
+        topology.route_vips_to(topology.node_a()).unwrap();
+        let vip = EXTERNAL_IP.of(family);
+        assert_eq!(connect((vip, 80).into()).unwrap_err().kind(), ErrorKind::TimedOut, "{family}");
+        topology.route_vips_to(topology.node_b()).unwrap();
+        assert_eq!(ask(&topology.client, Target::tcp(vip, 80)).unwrap().pod, "pod-b1", "{family}");
+    }
 }
 
 #[test]
@@ -81,21 +89,23 @@ fn a_listener_on_the_node_itself_is_reached_as_before() {
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
     let node = cluster.topology.node_a();
-    let listener = node.namespace.enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 22))).unwrap();
-    let mut client = cluster
-        .topology
-        .client
-        .enter(|| TcpStream::connect_timeout(&(node.address, 22).into(), Duration::from_secs(5)))
-        .unwrap();
-    let (mut server, _) = listener.accept().unwrap();
-    server.write_all(b"SSH-2.0-test\r\n").unwrap();
-    drop(server);
-    let mut banner = String::new();
-    client.read_to_string(&mut banner).unwrap();
-    assert_eq!(banner, "SSH-2.0-test\r\n");
-    // A port of the node without a listener is the node's to refuse.
-    assert_refused_at_once(&cluster, Target::tcp(node.address, 23));
-    assert_refused_at_once(&cluster, Target::udp(node.address, 23));
+    for family in FAMILIES {
+        let address = node.addresses.of(family);
+        let listener = node.namespace.enter(|| TcpListener::bind((address, 22))).unwrap();
+        let patience = Duration::from_secs(5);
+        let client = &cluster.topology.client;
+        let mut client =
+            client.enter(|| TcpStream::connect_timeout(&(address, 22).into(), patience)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"SSH-2.0-test\r\n").unwrap();
+        drop(server);
+        let mut banner = String::new();
+        client.read_to_string(&mut banner).unwrap();
+        assert_eq!(banner, "SSH-2.0-test\r\n");
+        // A port of the node without a listener is the node's to refuse.
+        assert_refused_at_once(&cluster, Target::tcp(address, 23));
+        assert_refused_at_once(&cluster, Target::udp(address, 23));
+    }
 }
 
 #[test]
@@ -103,16 +113,19 @@ fn an_external_ip_that_policy_forbids_is_not_served() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    // Outside the CIDR that the agents were allowed.
-    let forbidden = Ipv4Addr::new(198, 18, 0, 1);
+    // Outside the ranges that the agents were allowed.
+    const FORBIDDEN: DualStack = DualStack::new([198, 18, 0, 1], [0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 1]);
     let cluster =
-        Cluster::start(Routing::Native, 1, |topology| vec![web(topology).external_ip(forbidden)]).unwrap();
+        Cluster::start(Routing::Native, 1, |topology| vec![web(topology).external_ip(FORBIDDEN)]).unwrap();
     let topology = &cluster.topology;
-    topology.router.ip(&format!("route add {forbidden} via {}", topology.node_a().address)).unwrap();
-    // The node routes it back to the router, which routes it to the node, until the TTL ends.
-    assert!(ask(&topology.client, Target::tcp(forbidden, 80)).is_err());
-    let tally = requests(&topology.client, Target::tcp(EXTERNAL_IP, 80), 10, 2);
-    assert_eq!(tally.failures(), 0, "the rest of the Service is served: {tally:?}");
+    for family in FAMILIES {
+        let (vip, node) = (FORBIDDEN.of(family), topology.node_a().addresses.of(family));
+        topology.router.ip(&format!("route add {vip} via {node}")).unwrap();
+        // The node routes it back to the router, which routes it to the node, until the TTL ends.
+        assert!(ask(&topology.client, Target::tcp(vip, 80)).is_err());
+        let tally = requests(&topology.client, Target::tcp(EXTERNAL_IP.of(family), 80), 10, 2);
+        assert_eq!(tally.failures(), 0, "the rest of the Service is served: {tally:?}");
+    }
 }
 
 #[test]
@@ -120,16 +133,20 @@ fn a_service_that_is_removed_is_refused() {
     if !skip::need(skip::NETWORK) {
         return;
     }
+    let served = |topology: &Topology| Service { load_balancer_ips: Vec::new(), ..web(topology) };
     let cluster = Cluster::start(Routing::Native, 1, |topology| {
         let other = Service::new("other", topology.pods()).external_ip(LOAD_BALANCER_IP);
-        vec![Service::new("web", topology.pods()).external_ip(EXTERNAL_IP).node_port(NODE_PORT), other]
+        vec![served(topology), Service { families: FAMILIES.into(), ..other }]
     })
     .unwrap();
     let topology = &cluster.topology;
-    let target = Target::tcp(topology.node_a().address, NODE_PORT);
-    let mut open = Session::open(&topology.client, target).unwrap();
-    open.ask().unwrap();
-    cluster.delete(&Service::new("web", []).external_ip(EXTERNAL_IP).node_port(NODE_PORT)).unwrap();
-    assert_refused_at_once(&cluster, target);
-    assert_eq!(requests(&topology.client, Target::tcp(LOAD_BALANCER_IP, 80), 10, 2).failures(), 0);
+    let targets = FAMILIES.map(|family| Target::tcp(topology.node_a().addresses.of(family), NODE_PORT));
+    let mut open = targets.map(|target| Session::open(&topology.client, target).unwrap());
+    open.iter_mut().for_each(|session| drop(session.ask().unwrap()));
+    cluster.delete(&served(topology)).unwrap();
+    targets.into_iter().for_each(|target| assert_refused_at_once(&cluster, target));
+    for family in FAMILIES {
+        let other = Target::tcp(LOAD_BALANCER_IP.of(family), 80);
+        assert_eq!(requests(&topology.client, other, 10, 2).failures(), 0);
+    }
 }

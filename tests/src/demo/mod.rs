@@ -21,7 +21,7 @@ use crate::{
     agent,
     cluster::{Cluster, NODE_PORT, web},
     load::{Kind, Load, Progress},
-    topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
+    topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Layout, Topology},
     traffic::Target,
 };
 
@@ -64,19 +64,24 @@ pub fn run(keep: bool) -> Result<()> {
 
 fn lay_out(screen: &Screen) -> Result<Cluster> {
     screen.title("Network, in namespaces of this machine");
-    let topology = Topology::named(NAME, Routing::Native, 2)?;
+    let topology = Topology::named(NAME, Layout { pods: 2, ..Layout::default() })?;
     let pods = |node: &crate::topo::Node| {
-        node.pods.iter().map(|pod| format!("{} {}", pod.name, pod.address)).collect::<Vec<_>>().join("   ")
+        node.pods
+            .iter()
+            .map(|pod| format!("{} {}", pod.name, pod.addresses.v4))
+            .collect::<Vec<_>>()
+            .join("   ")
     };
     let [a, b] = &topology.nodes;
     screen.plain(&format!(
-        "  client {CLIENT} ── router ─┬─ {} {}   {}\n{:33}└─ {} {}   {}\n",
+        "  client {} ── router ─┬─ {} {}   {}\n{:33}└─ {} {}   {}\n",
+        CLIENT.v4,
         a.name,
-        a.address,
+        a.addresses.v4,
         pods(a),
         "",
         b.name,
-        b.address,
+        b.addresses.v4,
         pods(b)
     ));
     screen.done("network and pods are up");
@@ -93,7 +98,7 @@ fn lay_out(screen: &Screen) -> Result<Cluster> {
 
 fn inspect(screen: &Screen, cluster: &Cluster) -> Result<()> {
     let node = &cluster.agents[0];
-    let (client, vip) = (format!("{CLIENT}:40000"), format!("{EXTERNAL_IP}:80"));
+    let (client, vip) = (format!("{}:40000", CLIENT.v4), format!("{}:80", EXTERNAL_IP.v4));
     for command in [&["get", "services"][..], &["trace", "tcp", &client, &vip]] {
         screen.title(&format!("node-a$ sluice {}", command.join(" ")));
         screen.quote(&node.sluice(command)?);
@@ -134,7 +139,7 @@ fn take_an_agent_away(screen: &Screen, cluster: &mut Cluster) -> Result<()> {
 }
 
 fn start_load(cluster: &Cluster, sessions: &[(Kind, usize)]) -> Result<Load> {
-    Load::start(&cluster.topology.client, Target::tcp(EXTERNAL_IP, 80), sessions)
+    Load::start(&cluster.topology.client, Target::tcp(EXTERNAL_IP.v4.into(), 80), sessions)
 }
 
 fn report(screen: &Screen, when: &str, load: Load) -> Result<()> {
@@ -159,9 +164,9 @@ fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
     let pins = format!("--bpf-dir {}", cluster.agents[0].pins().base().display());
     screen.title("Everything is left running. Try:");
     for line in [
-        format!("{} curl http://{EXTERNAL_IP}/", inside("client")),
-        format!("{} curl http://{LOAD_BALANCER_IP}/", inside("client")),
-        format!("{} curl http://{}:{NODE_PORT}/", inside("client"), a.address),
+        format!("{} curl http://{}/", inside("client"), EXTERNAL_IP.v4),
+        format!("{} curl http://{}/", inside("client"), LOAD_BALANCER_IP.v4),
+        format!("{} curl http://{}:{NODE_PORT}/", inside("client"), a.addresses.v4),
         format!("{on_a} get flows {pins}"),
         format!("{on_a} doctor {pins}"),
         format!("edit {}/web.yaml", cluster.manifests.directory().display()),

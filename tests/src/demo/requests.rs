@@ -1,6 +1,6 @@
 //! Requests of the demo's client, and who answered.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, ensure};
 
@@ -18,7 +18,7 @@ const EACH: u32 = 100;
 /// A line of the table: a frontend, by way of a node.
 pub(super) struct Row<'a> {
     kind: &'static str,
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
     node: &'a Node,
 }
@@ -26,21 +26,22 @@ pub(super) struct Row<'a> {
 impl<'a> Row<'a> {
     fn all_of(node: &'a Node) -> [Self; 3] {
         [
-            Row { kind: "NodePort", address: node.address, port: NODE_PORT, node },
+            Row { kind: "NodePort", address: node.addresses.v4.into(), port: NODE_PORT, node },
             Row::external_ip(node),
-            Row { kind: "LoadBalancer IP", address: LOAD_BALANCER_IP, port: PORT, node },
+            Row { kind: "LoadBalancer IP", address: LOAD_BALANCER_IP.v4.into(), port: PORT, node },
         ]
     }
 
     pub(super) fn external_ip(node: &'a Node) -> Self {
-        Row { kind: "external IP", address: EXTERNAL_IP, port: PORT, node }
+        Row { kind: "external IP", address: EXTERNAL_IP.v4.into(), port: PORT, node }
     }
 }
 
 /// Every kind of frontend by way of each node.
 pub(super) fn from_everywhere(screen: &Screen, cluster: &Cluster) -> Result<()> {
-    screen.title(&format!("The client asks for http://{EXTERNAL_IP}/"));
-    screen.quote(&get(&cluster.topology.client, 0, SocketAddrV4::new(EXTERNAL_IP, PORT))?);
+    screen.title(&format!("The client asks for http://{}/", EXTERNAL_IP.v4));
+    let address = SocketAddr::new(EXTERNAL_IP.v4.into(), PORT);
+    screen.quote(&get(&cluster.topology.client, 0, address)?.body);
     screen.title(&format!("Who answers: {EACH} TCP and {EACH} UDP requests each"));
     let rows: Vec<_> = cluster.topology.nodes.iter().flat_map(Row::all_of).collect();
     table(screen, cluster, &rows)

@@ -99,7 +99,7 @@ fn the_agent_becomes_ready_with_the_privileges_of_the_daemon_set() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(run(&["get", "services", "-A", "-o", "json"]).contains("\"web\""));
-    let node_port = format!("{}:{NODE_PORT}", node.address);
+    let node_port = format!("{}:{NODE_PORT}", node.addresses.v4);
     assert!(run(&["trace", "tcp", "198.51.100.7:40000", &node_port]).contains("web"));
 
     running.process.kill().unwrap();

@@ -74,7 +74,7 @@ pub fn measure() -> Result<Figures> {
     let files = TempDir::with_prefix(&topology.name)?;
     let node = topology.node_a();
     let server = Server::start(&node.namespace)?;
-    let objects = Objects { node: node.name, address: node.address, endpoints: ENDPOINTS };
+    let objects = Objects { node: node.name, address: node.addresses.v4, endpoints: ENDPOINTS };
     objects.all(SERVICES).for_each(|object| server.api.apply(object));
     // Watches start behind what was just stored.
     server.api.expire(Gone::Event);
