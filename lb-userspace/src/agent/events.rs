@@ -209,7 +209,10 @@ impl Agent {
         }
         if self.due.network.is_some_and(|due| due <= now) {
             self.due.network = None;
-            self.refresh_network().await?;
+            // The first snapshot asks for it again.
+            if self.snapshot.is_some() || self.network.is_told() {
+                self.refresh_network().await?;
+            }
         }
         if self.due.maps.is_some_and(|due| due <= now) {
             self.due.maps = None;

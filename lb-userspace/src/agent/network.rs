@@ -93,6 +93,12 @@ impl Network {
         self.complaints = complaints;
     }
 
+    /// True where `--interface` names the uplinks. Otherwise they follow from the Node object, and to choose without it
+    /// would take programs off devices that carry packets.
+    pub(super) fn is_told(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// True where there is any uplink.
     pub(super) fn has_uplinks(&self) -> bool {
         !self.selection.uplinks.is_empty()

@@ -138,17 +138,13 @@ impl Node {
     }
 
     /// As [`start`](Self::start), by a command of one's own.
-    pub(crate) fn start_as(&self, mut command: Command) -> Agent<'_> {
-        let mut agent = Agent { node: self, process: command.spawn().unwrap() };
-        let ready = wait::until_true("the agent is ready", || {
-            agent.process.try_wait().unwrap().is_some()
-                || self.admin("/readyz").is_some_and(|(code, _)| code == 200)
-        });
-        if ready.is_err() || agent.process.try_wait().unwrap().is_some() {
-            let _ = agent.process.kill();
-            panic!("{}", agent.log());
-        }
-        agent
+    pub(crate) fn start_as(&self, command: Command) -> Agent<'_> {
+        self.spawn(command).ready()
+    }
+
+    /// As [`start_as`](Self::start_as), without waiting.
+    pub(crate) fn spawn(&self, mut command: Command) -> Agent<'_> {
+        Agent { node: self, process: command.spawn().unwrap() }
     }
 
     /// Runs an agent that is expected to end by itself: exit code and log.
@@ -232,6 +228,19 @@ pub(crate) struct Agent<'a> {
 }
 
 impl Agent<'_> {
+    /// Waits until it says that it is ready.
+    pub(crate) fn ready(mut self) -> Self {
+        let ready = wait::until_true("the agent is ready", || {
+            self.process.try_wait().unwrap().is_some()
+                || self.node.admin("/readyz").is_some_and(|(code, _)| code == 200)
+        });
+        if ready.is_err() || self.process.try_wait().unwrap().is_some() {
+            let _ = self.process.kill();
+            panic!("{}", self.log());
+        }
+        self
+    }
+
     pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
         wait::until("the agent ends", || self.process.try_wait().unwrap()).unwrap()
