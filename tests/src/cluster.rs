@@ -23,7 +23,7 @@ pub const NODE_PORT: u16 = 30_080;
 pub const FAMILIES: [IpFamily; 1] = [IpFamily::Ipv4];
 
 /// Enough for any test, and made in a fraction of the time that the kernel takes to clear the default sizes.
-const SMALL_MAPS: [&str; 6] =
+pub const SMALL_MAPS: [&str; 6] =
     ["--max-flows", "65536", "--max-backends", "4096", "--max-ring-chunks", "16384"];
 
 /// The Service of most tests: every pod, behind a node port, an external IP and a load balancer's address.

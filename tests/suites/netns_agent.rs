@@ -1,17 +1,24 @@
 //! The agent dies, restarts, is upgraded, and packets in flight do not notice.
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+use std::{fs, mem, path::Path};
+
 use lb_tests::{
     agent::Agent,
-    cluster::{Cluster, web},
+    cluster::{Cluster, SMALL_MAPS, web},
     load::{Kind, Load},
     skip,
     topo::{EXTERNAL_IP, Routing},
     traffic::{IpFamily, Target, requests},
+    wait,
 };
 
 use aya::programs::{ProgramInfo, loaded_programs};
 use lb_common::abi::program;
+use lb_userspace::dataplane::{
+    attach::{Hook, link_name},
+    sys::{PinnedLinkInfo, pinned_link},
+};
 
 const VIP: Target = Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 80);
 
@@ -86,6 +93,61 @@ fn an_upgrade_replaces_the_programs_under_traffic() {
     load.finish().unwrap();
     let alive: Vec<_> = loaded_programs().flatten().map(|program| program.id()).collect();
     assert!(alive.contains(&program_id(&cluster.agents[0])));
+}
+
+/// A cluster whose API server does not answer.
+const NOBODY: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+    "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+    "users": [{"name": "u", "user": {}}],
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}"#;
+
+/// The links of a node's uplink, wherever they are pinned.
+fn links(layout: &Path) -> Vec<PinnedLinkInfo> {
+    let hooks = [Hook::Xdp, Hook::Ingress, Hook::Egress];
+    hooks
+        .map(|hook| pinned_link(&layout.join("links").join(link_name("eth0", hook))).unwrap().unwrap())
+        .into()
+}
+
+#[test]
+fn programs_of_another_layout_serve_until_the_maps_are_filled_and_then_hand_over_their_links() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let mut cluster = Cluster::web(Routing::Native, 2).unwrap();
+    cluster.agents[0].terminate().unwrap();
+    let layout = cluster.agents[0].pins().root();
+    let other = layout.with_file_name("v999");
+    fs::rename(&layout, &other).unwrap();
+    let before = links(&other);
+    // An agent that learns of no Service keeps its hands off what serves.
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = directory.path().join("config");
+    fs::write(&kubeconfig, NOBODY).unwrap();
+    let topology = &cluster.topology;
+    let mut waiting =
+        Agent::spawn_following(&topology.name, topology.node_a(), &kubeconfig, directory.path(), &SMALL_MAPS)
+            .unwrap();
+    wait::until_true("the agent answers", || {
+        waiting.admin("/healthz").is_ok_and(|(status, _)| status == 200)
+    })
+    .unwrap();
+    let served = requests(&topology.client, VIP, 60, 8);
+    assert_eq!((served.failures(), served.answered.len()), (0, 4), "{served:?}");
+    assert_eq!(links(&other), before);
+    waiting.kill().unwrap();
+    // What it pinned belongs to the agent that comes next.
+    mem::forget(waiting);
+    // One that has filled its maps takes over.
+    cluster.agents[0].start_again().unwrap();
+    let after = links(&layout);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((before.id, before.ifindex), (after.id, after.ifindex), "the link itself stays");
+        assert_ne!(before.program, after.program);
+    }
+    assert!(!other.exists());
+    let served = requests(&cluster.topology.client, VIP, 60, 8);
+    assert_eq!((served.failures(), served.answered.len()), (0, 4), "{served:?}");
 }
 
 #[test]

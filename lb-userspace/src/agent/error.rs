@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use crate::{
     dataplane::{
-        attach::AttachError, cleanup::CleanupError, device::DeviceError, loader::LoadError, lock::LockError,
-        netlink::NetlinkError, pin::PinError, pinned::PinnedError,
+        attach::AttachError, device::DeviceError, loader::LoadError, lock::LockError, netlink::NetlinkError,
+        pin::PinError, pinned::PinnedError,
     },
     sources,
 };
@@ -43,9 +43,6 @@ pub enum AgentError {
     /// Two agents on one directory.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// What an agent of another layout left is in the way.
-    #[error(transparent)]
-    Cleanup(#[from] CleanupError),
     /// No runtime, no signals, no host name.
     #[error("{what}: {source}")]
     System {

@@ -246,7 +246,8 @@ impl Agent {
 
     async fn try_refresh_network(&mut self) -> Result<(), AgentError> {
         let node_addresses = self.node_addresses();
-        let mut troubles = self.network.refresh(&node_addresses, self.reconciler.plane()).await?;
+        let filled = self.reconciler.tables().is_some();
+        let mut troubles = self.network.refresh(&node_addresses, self.reconciler.plane(), filled).await?;
         // Before the first snapshot the node's addresses are not known.
         if self.snapshot.is_some() && troubles.is_empty() && !self.network.has_uplinks() {
             troubles.push(AgentError::NoUplink { node: self.config.node_name.clone() });
@@ -280,6 +281,9 @@ impl Agent {
             Ok(_) => {
                 self.metrics.programmed(&mem::take(&mut self.arrivals));
                 self.readiness.synced();
+                if !self.network.is_attached() {
+                    Due::no_later(&mut self.due.network, Duration::ZERO);
+                }
                 if let Some(tables) = self.reconciler.tables() {
                     self.metrics.synced(started.elapsed(), tables);
                 }

@@ -49,7 +49,8 @@ impl Network {
     }
 
     /// Reads the devices anew and brings programs and the `interfaces` map in step. `node_addresses` are those of the
-    /// Node object. What could not be done is in the answer; all the rest was.
+    /// Node object; before the maps are `filled`, programs that serve from the maps of another layout are left in place.
+    /// What could not be done is in the answer; all the rest was.
     ///
     /// # Errors
     /// Where the kernel or the map does not answer.
@@ -57,6 +58,7 @@ impl Network {
         &mut self,
         node_addresses: &[IpAddr],
         maps: &mut Maps,
+        filled: bool,
     ) -> Result<Vec<AgentError>, AgentError> {
         self.devices = self.netlink.devices().await?;
         self.hops.clear();
@@ -64,7 +66,11 @@ impl Network {
         let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
         let changed = self.selection != selection;
         self.selection = selection;
-        let (attached, errors) = self.attacher.attach(&self.devices, &self.selection);
+        let (attached, errors) = if self.attacher.takes_over() && !filled {
+            (BTreeMap::new(), Vec::new())
+        } else {
+            self.attacher.attach(&self.devices, &self.selection)
+        };
         for device in self.selection.uplinks.values().chain(self.selection.parents.values()) {
             if let Some(mode) =
                 attached.get(&device.index).filter(|mode| self.attached.get(&device.index) != Some(mode))

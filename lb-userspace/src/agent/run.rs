@@ -13,7 +13,6 @@ use super::{
 };
 use crate::dataplane::{
     attach::Attacher,
-    cleanup::remove_other_layouts,
     loader,
     lock::Lock,
     maps::Maps,
@@ -59,7 +58,6 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     if let Some(address) = options.admin.0 {
         Admin { readiness: readiness.clone(), metrics: metrics.clone() }.start(address, stop.clone()).await?;
     }
-    remove_other_layouts(dir)?;
     let attacher = Attacher::new(dir.clone(), ebpf, options.mode);
     let changes = netlink::changes()?;
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());

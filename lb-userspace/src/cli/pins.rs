@@ -18,8 +18,7 @@ pub(crate) fn open(dir: &PinDir) -> Result<Pinned, CliError> {
 fn absent(dir: &PinDir) -> CliError {
     let path = dir.root();
     // A directory that cannot be listed is as good as an empty one here: the maps are not there.
-    let mut layouts = cleanup::layouts(dir).unwrap_or_default();
-    layouts.retain(|layout| *layout != path);
+    let layouts = cleanup::other_layouts(dir).unwrap_or_default();
     if layouts.is_empty() { CliError::NoMaps { path } } else { CliError::OtherLayout { path, layouts } }
 }
 

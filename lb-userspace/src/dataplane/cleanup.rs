@@ -72,16 +72,26 @@ pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
     Ok(removed)
 }
 
-/// Removes what an agent of another layout left: its XDP programs are in our way.
+/// Removes what agents of other layouts left.
 ///
 /// # Errors
 /// Where a pin cannot be removed.
-pub fn remove_other_layouts(dir: &PinDir) -> Result<Removed, CleanupError> {
+pub fn remove_other_layouts(dir: &PinDir) -> Result<Removed, PinError> {
     let mut removed = Removed::default();
-    for layout in layouts(dir)?.into_iter().filter(|layout| *layout != dir.root()) {
+    for layout in other_layouts(dir)? {
         remove_layout(&layout, &mut removed)?;
     }
     Ok(removed)
+}
+
+/// Directories of other releases' layouts.
+///
+/// # Errors
+/// Where the pin directory cannot be listed.
+pub fn other_layouts(dir: &PinDir) -> Result<Vec<PathBuf>, PinError> {
+    let mut layouts = layouts(dir)?;
+    layouts.retain(|layout| *layout != dir.root());
+    Ok(layouts)
 }
 
 /// Directories `v<number>`: ours, and those of other releases.

@@ -4,10 +4,11 @@ pub mod clsact;
 mod error;
 mod link;
 mod mode;
+mod takeover;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, mem,
     path::PathBuf,
 };
 
@@ -27,6 +28,7 @@ use self::{
     link::{pin, pinned, unpin, usable},
 };
 use super::{
+    cleanup::remove_other_layouts,
     device::{Device, Selection},
     loader,
     pin::PinDir,
@@ -42,12 +44,21 @@ pub struct Attacher {
     stepped_down: BTreeSet<u32>,
     /// Filters that stand for tcx links on an old kernel; none before the first look.
     filters: Option<BTreeSet<(u32, Hook)>>,
+    /// An agent of another layout has left programs.
+    takes_over: bool,
 }
 
 impl Attacher {
     /// An attacher of the programs in `ebpf`.
     pub fn new(dir: PinDir, ebpf: Ebpf, mode: Mode) -> Self {
-        Self { dir, ebpf, mode, stepped_down: BTreeSet::new(), filters: None }
+        let takes_over = takeover::is_due(&dir);
+        Self { dir, ebpf, mode, stepped_down: BTreeSet::new(), filters: None, takes_over }
+    }
+
+    /// True until [`attach`](Self::attach), where an agent of another layout has left programs: they serve from its
+    /// maps, so ours should wait until theirs are filled.
+    pub fn takes_over(&self) -> bool {
+        self.takes_over
     }
 
     /// Brings programs to where `selection` says and takes ours away from all others of `devices`. Every device is
@@ -61,7 +72,11 @@ impl Attacher {
         if clsact::is_needed() {
             self.release_filters(devices, selection);
         }
-        let mut errors: Vec<_> = self.release(selection).err().into_iter().collect();
+        let mut errors: Vec<AttachError> = Vec::new();
+        if self.takes_over {
+            errors.extend(takeover::adopt(&self.dir).err());
+        }
+        errors.extend(self.release(selection).err());
         // XDP leaves packets to tcx, never the other way round: tcx comes first.
         let mut with_tcx = BTreeSet::new();
         for device in selection.uplinks.values() {
@@ -90,6 +105,14 @@ impl Attacher {
             let parent = device.vlan.as_ref().map(|vlan| vlan.parent);
             if let Some(mode) = parent.and_then(|parent| attached.get(&parent).copied()) {
                 attached.insert(device.index, mode);
+            }
+        }
+        if mem::take(&mut self.takes_over) {
+            match remove_other_layouts(&self.dir) {
+                Ok(removed) => {
+                    tracing::info!(pins = removed.pins, "took over from an agent of another layout")
+                }
+                Err(error) => errors.push(error.into()),
             }
         }
         (attached, errors)
