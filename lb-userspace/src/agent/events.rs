@@ -17,7 +17,7 @@ use lb_model::{
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::block_in_place,
+    task::{block_in_place, spawn_blocking},
     time::{MissedTickBehavior, interval_at, sleep_until},
 };
 
@@ -195,10 +195,14 @@ impl Agent {
         self.count_entries();
     }
 
+    /// Beside the loop: no update has to wait for it.
     fn count_entries(&self) {
-        if let Err(error) = block_in_place(|| self.metrics.count_entries()) {
-            tracing::warn!(%error, "cannot tell how full the maps are");
-        }
+        let metrics = self.metrics.clone();
+        spawn_blocking(move || {
+            if let Err(error) = metrics.count_entries() {
+                tracing::warn!(%error, "cannot tell how full the maps are");
+            }
+        });
     }
 
     /// Does what is due.

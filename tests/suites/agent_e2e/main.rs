@@ -35,7 +35,11 @@ fn a_ready_agent_has_programs_maps_and_metrics_and_sigterm_leaves_them_at_work()
     let links = node.links();
     assert_eq!(node.admin("/healthz").unwrap().0, 200);
     assert_eq!(node.admin("/nothing").unwrap().0, 404);
-    let (_, metrics) = node.admin("/metrics").unwrap();
+    let metrics = wait::until("maps are counted", || {
+        let (_, metrics) = node.admin("/metrics")?;
+        metrics.contains("{map=\"fragments\"}").then_some(metrics)
+    })
+    .unwrap();
     for line in [
         "sluice_interface_mode{interface=\"eth0\",mode=\"native\"} 1",
         "sluice_map_capacity{map=\"flows\"} 4096",

@@ -43,8 +43,9 @@ fn every_metric_is_in_the_documentation() {
     let _agent = node.start(&[]);
     let text = wait::until("everything has a sample", || {
         let (_, text) = node.admin("/metrics")?;
-        let has_all =
-            ["sluice_refused_objects{", "sluice_source_connected{"].iter().all(|name| text.contains(name));
+        let has_all = ["sluice_refused_objects{", "sluice_source_connected{", "{map=\"flows\"}"]
+            .iter()
+            .all(|name| text.contains(name));
         has_all.then_some(text)
     })
     .unwrap();

@@ -133,7 +133,7 @@ impl Metrics {
         self.sync_errors.inc();
     }
 
-    /// Asks the kernel how full its maps are: some milliseconds for a large flow table.
+    /// Asks the kernel how full its maps are: a tenth of a second for a large flow table.
     ///
     /// # Errors
     /// Where a map does not answer.
