@@ -8,6 +8,8 @@ mod diff;
 #[cfg(test)]
 mod tests;
 
+pub use self::diff::Change;
+
 use std::{borrow::Borrow, fmt, iter::FusedIterator, ops::Index, sync::Arc};
 
 /// A chunk is divided when it grows beyond this. A write to a shared chunk copies as many pointers at most.
@@ -20,7 +22,10 @@ pub struct PersistentMap<K, V> {
     len: usize,
 }
 
-type Chunk<K, V> = Arc<Vec<Arc<(K, V)>>>;
+/// A key and its value, shared by all copies of a map that have it.
+pub type Entry<K, V> = Arc<(K, V)>;
+
+type Chunk<K, V> = Arc<Vec<Entry<K, V>>>;
 
 impl<K: Ord, V> PersistentMap<K, V> {
     /// Number of entries.
@@ -102,7 +107,7 @@ impl<K: Ord, V> PersistentMap<K, V> {
     }
 }
 
-fn position<K: Ord + Borrow<Q>, V, Q: Ord + ?Sized>(chunk: &[Arc<(K, V)>], key: &Q) -> Result<usize, usize> {
+fn position<K: Ord + Borrow<Q>, V, Q: Ord + ?Sized>(chunk: &[Entry<K, V>], key: &Q) -> Result<usize, usize> {
     chunk.binary_search_by(|entry| entry.0.borrow().cmp(key))
 }
 
@@ -127,7 +132,7 @@ impl<K, V> PersistentMap<K, V> {
 #[derive(Debug)]
 pub struct Iter<'a, K, V> {
     chunks: std::slice::Iter<'a, Chunk<K, V>>,
-    chunk: std::slice::Iter<'a, Arc<(K, V)>>,
+    chunk: std::slice::Iter<'a, Entry<K, V>>,
 }
 
 impl<'a, K, V> Iterator for Iter<'a, K, V> {

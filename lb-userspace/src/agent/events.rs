@@ -36,7 +36,7 @@ use crate::{
     sources::{Arrival, Arrivals, Feed},
 };
 
-/// Pause before a change of devices or routes is looked at: such changes come in bursts.
+/// Pause before a change of devices, routes or neighbours to keep is looked at: such changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Pause before devices are looked at again after that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -52,6 +52,7 @@ struct Due {
     maps: Option<Instant>,
     health_checks: Option<Instant>,
     refusals: Option<Instant>,
+    neighbours: Option<Instant>,
     epoch: bool,
 }
 
@@ -63,7 +64,10 @@ impl Due {
     }
 
     fn next(&self) -> Option<Instant> {
-        [self.network, self.maps, self.health_checks, self.refusals].into_iter().flatten().min()
+        [self.network, self.maps, self.health_checks, self.refusals, self.neighbours]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
@@ -216,6 +220,7 @@ impl Agent {
             // The first snapshot asks for it again.
             if self.snapshot.is_some() || self.network.is_told() {
                 self.refresh_network().await?;
+                self.due.neighbours = Some(now);
             }
         }
         if self.due.maps.is_some_and(|due| due <= now) {
@@ -231,7 +236,10 @@ impl Agent {
             self.due.refusals = None;
             self.record_refusals();
         }
-        self.keep_warm().await;
+        if self.due.neighbours.is_some_and(|due| due <= now) {
+            self.due.neighbours = None;
+            self.keep_warm().await;
+        }
         Ok(())
     }
 
@@ -282,16 +290,19 @@ impl Agent {
         let Some(snapshot) = self.snapshot.clone() else { return };
         let started = Instant::now();
         match block_in_place(|| self.reconciler.sync(&snapshot, &self.config)) {
-            Ok(_) => {
+            Ok(report) => {
                 self.metrics.programmed(&mem::take(&mut self.arrivals));
                 self.readiness.synced();
                 if !self.network.is_attached() {
                     Due::no_later(&mut self.due.network, Duration::ZERO);
                 }
-                if let Some(tables) = self.reconciler.tables() {
-                    self.metrics.synced(started.elapsed(), tables);
+                if let Some(planner) = self.reconciler.planner() {
+                    self.metrics.synced(started.elapsed(), planner.tables(), planner.allocated());
                 }
-                if self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
+                if report.endpoints_changed {
+                    Due::no_later(&mut self.due.neighbours, SETTLE);
+                }
+                if report.refusals_changed && self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
                     Due::no_later(&mut self.due.refusals, Duration::ZERO);
                 }
             }
@@ -329,7 +340,8 @@ impl Agent {
     }
 
     async fn keep_warm(&mut self) {
-        let endpoints = self.reconciler.tables().map(remote_endpoints).unwrap_or_default();
+        let endpoints =
+            self.reconciler.planner().map(|planner| remote_endpoints(planner.tables())).unwrap_or_default();
         if let Err(error) = self.network.keep_warm(&endpoints).await {
             tracing::warn!(%error, "cannot keep neighbours warm");
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -9,34 +10,42 @@ use std::{
 use lb_common::backend::BACKEND_LOCAL;
 use lb_model::{
     config::NodeConfig,
-    desired::desired,
+    desired::{Changes, Decisions},
     object::{Refusal, Snapshot},
     op::{DataPlane, Op, Tables},
-    plan::Planner,
+    plan::{Plan, Planner},
 };
 
 /// Longest pause between attempts while writes fail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What one attempt did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     /// Writes that were carried out.
     pub(super) ops: usize,
-    /// What is asked for and not served.
-    pub(super) refused: usize,
+    /// Endpoints came, went or are different.
+    pub(super) endpoints_changed: bool,
+    /// What is asked for and not served is something else.
+    pub(super) refusals_changed: bool,
 }
 
 /// The reconciler: compares with what the maps hold, never with what it believes to have written, on first start,
-/// after every failure and from time to time. In between it follows its own writes in a mirror.
+/// after every failure and from time to time. In between, the planner follows the writes.
 pub(super) struct Reconciler<D> {
     plane: D,
-    planner: Planner,
-    /// What the maps hold; none where that has to be read.
-    mirror: Option<Tables>,
+    decisions: Decisions,
+    /// None where the maps have to be read.
+    planner: Option<Planner>,
+    /// What changed since the maps were last brought up to date.
+    changes: Changes,
+    /// The maps are to be compared with what was written.
+    distrusted: bool,
     /// A plan that ended in raising the epoch broke off before it did.
     epoch_due: bool,
     failures: u32,
+    /// Of the last plan.
+    unplaced: Vec<Refusal>,
     refused: BTreeSet<Refusal>,
 }
 
@@ -45,10 +54,13 @@ impl<D: DataPlane> Reconciler<D> {
     pub(super) fn new(plane: D) -> Self {
         Self {
             plane,
-            planner: Planner::default(),
-            mirror: None,
+            decisions: Decisions::default(),
+            planner: None,
+            changes: Changes::default(),
+            distrusted: false,
             epoch_due: false,
             failures: 0,
+            unplaced: Vec::new(),
             refused: BTreeSet::new(),
         }
     }
@@ -58,9 +70,9 @@ impl<D: DataPlane> Reconciler<D> {
         &mut self.plane
     }
 
-    /// What the maps hold, as far as is known.
-    pub(super) fn tables(&self) -> Option<&Tables> {
-        self.mirror.as_ref()
+    /// The planner, which knows what the maps hold; none where they have to be read.
+    pub(super) fn planner(&self) -> Option<&Planner> {
+        self.planner.as_ref()
     }
 
     /// What the last attempt that went through found asked for and not served.
@@ -68,9 +80,9 @@ impl<D: DataPlane> Reconciler<D> {
         &self.refused
     }
 
-    /// Forgets the mirror, so that the next attempt reads the maps: foreign changes are repaired then.
+    /// Has the next attempt read the maps: foreign changes are repaired then.
     pub(super) fn distrust(&mut self) {
-        self.mirror = None;
+        self.distrusted = true;
     }
 
     /// One attempt.
@@ -78,15 +90,40 @@ impl<D: DataPlane> Reconciler<D> {
     /// # Errors
     /// At the first write or read that fails; what was written stays, and the next attempt goes on from there.
     pub(super) fn sync(&mut self, snapshot: &Snapshot, config: &NodeConfig) -> Result<Report, D::Error> {
-        let result = self.attempt(snapshot, config);
-        match &result {
-            Ok(_) => self.failures = 0,
-            Err(_) => {
+        let started = Instant::now();
+        let changes = self.decisions.update(snapshot, config);
+        self.changes.extend(changes);
+        let Plan { ops, refusals } = match self.bring_up_to_date() {
+            Ok(plan) => plan,
+            Err(error) => {
                 self.failures = self.failures.saturating_add(1);
-                self.mirror = None;
+                self.planner = None;
+                return Err(error);
             }
+        };
+        self.failures = 0;
+        let changes = mem::take(&mut self.changes);
+        let report = Report {
+            ops: ops.len(),
+            endpoints_changed: ops.iter().any(is_about_an_endpoint),
+            refusals_changed: changes.refusals || refusals != self.unplaced,
+        };
+        self.unplaced = refusals;
+        if report.refusals_changed {
+            let refused = self.decisions.desired().refusals.iter().chain(&self.unplaced).cloned().collect();
+            log_refusals(&refused, &self.refused, snapshot);
+            self.refused = refused;
         }
-        result
+        if report.ops > 0 {
+            tracing::info!(
+                ops = report.ops,
+                frontends = self.decisions.desired().services.len(),
+                refused = self.refused.len(),
+                elapsed_us = started.elapsed().as_micros() as u64,
+                "maps brought up to date"
+            );
+        }
+        Ok(report)
     }
 
     /// How long to wait after a failure before the next attempt: 0.5 s, doubling.
@@ -95,38 +132,37 @@ impl<D: DataPlane> Reconciler<D> {
         (Duration::from_millis(500) * factor).min(LONGEST_PAUSE)
     }
 
-    fn attempt(&mut self, snapshot: &Snapshot, config: &NodeConfig) -> Result<Report, D::Error> {
-        let started = Instant::now();
-        let tables = match &mut self.mirror {
-            Some(tables) => tables,
-            none => none.insert(self.plane.dump()?),
+    /// Plans, and carries the plan out.
+    fn bring_up_to_date(&mut self) -> Result<Plan, D::Error> {
+        let planner = match &mut self.planner {
+            Some(planner) => {
+                if self.distrusted {
+                    planner.verify(self.plane.dump()?);
+                }
+                planner
+            }
+            none => none.insert(Planner::new(self.plane.dump()?, self.plane.capacity())),
         };
-        let desired = desired(snapshot, config);
-        let plan = self.planner.plan(&desired, tables, self.plane.capacity());
+        self.distrusted = false;
+        let desired = self.decisions.desired();
+        let plan = planner.plan(desired, &self.changes);
         let raises = plan.ops.last() == Some(&Op::RaiseEpoch);
         self.epoch_due |= raises;
         for op in &plan.ops {
             self.plane.apply(op)?;
-            tables.apply(op);
+            planner.applied(op);
         }
         if self.epoch_due && !raises {
             self.plane.apply(&Op::RaiseEpoch)?;
         }
         self.epoch_due = false;
-        let refused = desired.refusals.iter().chain(&plan.refusals).cloned().collect();
-        log_refusals(&refused, &self.refused, snapshot);
-        if !plan.ops.is_empty() {
-            tracing::info!(
-                ops = plan.ops.len(),
-                frontends = tables.services.len(),
-                refused = refused.len(),
-                elapsed_ms = started.elapsed().as_millis() as u64,
-                "maps brought up to date"
-            );
-        }
-        self.refused = refused;
-        Ok(Report { ops: plan.ops.len(), refused: self.refused.len() })
+        planner.finish(desired);
+        Ok(plan)
     }
+}
+
+fn is_about_an_endpoint(op: &Op) -> bool {
+    matches!(op, Op::SetBackend { .. } | Op::RemoveBackend { .. })
 }
 
 /// Says each refusal once, when it appears; the source has said its own.
@@ -298,7 +334,7 @@ mod tests {
     fn only_endpoints_of_other_nodes_are_remote() {
         let mut reconciler = Reconciler::new(Fake::default());
         reconciler.sync(&snapshot(1), &config()).unwrap();
-        let tables = reconciler.tables().unwrap();
+        let tables = reconciler.planner().unwrap().tables();
         assert_eq!(remote_endpoints(tables), [IpAddr::from([10, 0, 0, 1])].into());
     }
 }

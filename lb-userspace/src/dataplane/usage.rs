@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::maps::MapError;
 use lb_common::{abi::map, backend::Backend, ring, service::Service};
-use lb_model::op::Tables;
+use lb_model::{op::Tables, plan::Allocated};
 
 use super::{
     pinned::{Pinned, PinnedError, named},
@@ -79,15 +79,15 @@ pub fn indexed<'a>(
 }
 
 /// What the agent has just written, without asking the kernel.
-pub fn written(pinned: &Pinned, tables: &Tables) -> Vec<Usage> {
-    let mut usages = vec![
+pub fn written(pinned: &Pinned, tables: &Tables, allocated: Allocated) -> Vec<Usage> {
+    vec![
         Usage::new(pinned, map::SERVICES, tables.services.len() as u64),
         Usage::new(pinned, map::NAMES, tables.names.len() as u64),
         Usage::new(pinned, map::SOURCE_RANGES, tables.source_ranges.len() as u64),
         Usage::new(pinned, map::PEERS, tables.peers.len() as u64),
-    ];
-    usages.extend(indexed(pinned, tables.services.values(), tables.backends.values()));
-    usages
+        Usage::new(pinned, map::RINGS, allocated.chunks as u64),
+        Usage::new(pinned, map::BACKENDS, allocated.backends as u64),
+    ]
 }
 
 fn count(pinned: &Pinned, name: &'static str) -> Result<u64, PinnedError> {

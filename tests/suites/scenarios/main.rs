@@ -19,7 +19,7 @@ use std::{
 };
 
 use lb_model::{
-    desired::{Desired, desired, health_check::health_checks},
+    desired::{Changes, Decisions, health_check::health_checks},
     explain::explain,
     faulty::{Faults, Faulty},
     memory::Memory,
@@ -43,22 +43,32 @@ fn scenarios() -> Vec<PathBuf> {
     files
 }
 
-/// Brings the maps to `desired` as an agent does: it stops at a write that fails, reads the maps and tries again.
-fn reconcile(plane: &mut Plane, planner: &mut Planner, desired: &Desired) -> Plan {
+/// Brings the maps to what `decisions` say as an agent does: it stops at a write that fails, reads the maps and tries
+/// again.
+fn reconcile(plane: &mut Plane, planner: &mut Planner, decisions: &Decisions, changes: &Changes) -> Plan {
+    let desired = decisions.desired();
     for _ in 0..2 {
-        let plan = planner.plan(desired, &plane.dump().unwrap(), CAPACITY);
-        if plan.ops.iter().try_for_each(|op| plane.apply(op)).is_ok() {
+        let plan = planner.plan(desired, changes);
+        let written = plan.ops.iter().try_for_each(|op| plane.apply(op).map(|()| planner.applied(op)));
+        if written.is_ok() {
+            planner.finish(desired);
             return plan;
         }
+        *planner = planner_of(plane);
     }
     panic!("one write fails once, yet two attempts did not do");
+}
+
+fn planner_of(plane: &mut Plane) -> Planner {
+    Planner::new(plane.dump().unwrap(), CAPACITY)
 }
 
 /// The script with its `maps` sections as they come out.
 fn run(script: &Script, plane: &mut Plane) -> Script {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Folder::new(folder.path());
-    let mut planner = Planner::default();
+    let mut planner = planner_of(plane);
+    let mut decisions = Decisions::default();
     let mut refusals = Vec::new();
     let mut checks = BTreeMap::new();
     let step = |step: &Step| {
@@ -72,16 +82,17 @@ fn run(script: &Script, plane: &mut Plane) -> Script {
             Step::Delete { name } => fs::remove_file(folder.path().join(name)).unwrap(),
         }
         let snapshot = source.scan().unwrap();
-        let desired = desired(&snapshot, &script.node);
+        let changes = decisions.update(&snapshot, &script.node);
+        let desired = decisions.desired();
         let mut refused = Vec::new();
         checks = health_checks(&snapshot, &script.node, &mut refused);
-        let done = reconcile(plane, &mut planner, &desired);
+        let done = reconcile(plane, &mut planner, &decisions, &changes);
         assert_eq!(
-            plan(&desired, &plane.dump().unwrap(), CAPACITY).ops,
+            plan(desired, &plane.dump().unwrap(), CAPACITY).ops,
             [],
             "a second plan finds nothing to do"
         );
-        refusals = desired.refusals.into_iter().chain(done.refusals).chain(refused).collect();
+        refusals = desired.refusals.iter().cloned().chain(done.refusals).chain(refused).collect();
         step.clone()
     };
     let steps = script.steps.iter().map(step).collect();
@@ -136,7 +147,8 @@ fn every_scenario_leaves_nothing_behind_once_its_manifests_are_gone() {
         let script = Script::parse(&fs::read_to_string(&path).unwrap()).unwrap();
         let mut plane = plane(Faults::None);
         run(&script, &mut plane);
-        reconcile(&mut plane, &mut Planner::default(), &Desired::default());
+        let mut planner = planner_of(&mut plane);
+        reconcile(&mut plane, &mut planner, &Decisions::default(), &Changes::default());
         assert_eq!(explain(&plane.dump().unwrap()).to_string(), "", "{}", path.display());
     }
 }

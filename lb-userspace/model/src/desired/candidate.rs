@@ -1,6 +1,6 @@
 //! The endpoints of a Service port, and what each is good for.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use lb_common::backend::{BACKEND_LOCAL, BACKEND_TERMINATING};
 
@@ -33,7 +33,7 @@ pub(super) enum Hint {
 }
 
 /// An endpoint of a Service port. Of duplicates the better counts, in each respect.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
     pub(super) id: BackendId,
     pub(super) fitness: Fitness,
@@ -68,7 +68,27 @@ impl Candidate {
         }
     }
 
-    fn merge(duplicate: &mut Self, kept: &mut Self) -> bool {
+    /// The first of all candidates of an endpoint in their order: what is known of none counts for nothing.
+    pub(super) const fn unknown(id: BackendId) -> Self {
+        Self {
+            id,
+            fitness: Fitness::Unfit,
+            local: false,
+            node_hint: Hint::Missing,
+            zone_hint: Hint::Missing,
+            node: None,
+        }
+    }
+
+    /// What the maps say of the endpoint.
+    pub(super) fn backend(&self) -> DesiredBackend {
+        let local = if self.local { BACKEND_LOCAL } else { 0 };
+        let terminating = if self.fitness == Fitness::Ready { 0 } else { BACKEND_TERMINATING };
+        DesiredBackend { flags: local | terminating, node: self.node }
+    }
+
+    /// Takes over what is better of a `duplicate`; false where it is another endpoint.
+    pub(super) fn merge(duplicate: &mut Self, kept: &mut Self) -> bool {
         let same = duplicate.id == kept.id;
         if same {
             kept.fitness = kept.fitness.max(duplicate.fitness);
@@ -83,14 +103,14 @@ impl Candidate {
 
 /// Every endpoint of one family behind `port`, once each, in ring order. Slices match by the port's name and
 /// protocol, so that a named target port may have another number in each slice.
-pub(super) fn candidates(
-    slices: &[(&str, &EndpointSlice)],
+pub(super) fn candidates<'a>(
+    slices: impl Iterator<Item = &'a EndpointSlice>,
     port: &ServicePort,
     family: IpFamily,
     locality: &Locality<'_>,
 ) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
-    for (_, slice) in slices {
+    for slice in slices {
         let ports =
             slice.ports.iter().filter(|other| other.name == port.name && other.protocol == port.protocol);
         for number in ports.map(|port| port.port) {
@@ -110,27 +130,4 @@ pub(super) fn candidates(
         candidates.retain(|candidate| candidate.fitness > Fitness::Unfit);
     }
     candidates
-}
-
-/// What the maps say of endpoints, which several Service ports may share.
-#[derive(Default)]
-pub(super) struct Attributes {
-    noted: Vec<Candidate>,
-}
-
-impl Attributes {
-    pub(super) fn note(&mut self, candidates: &[Candidate]) {
-        self.noted.extend_from_slice(candidates);
-    }
-
-    pub(super) fn merged(mut self) -> BTreeMap<BackendId, DesiredBackend> {
-        self.noted.sort_unstable_by_key(|candidate| candidate.id);
-        self.noted.dedup_by(Candidate::merge);
-        let backend = |candidate: &Candidate| {
-            let local = if candidate.local { BACKEND_LOCAL } else { 0 };
-            let terminating = if candidate.fitness == Fitness::Ready { 0 } else { BACKEND_TERMINATING };
-            DesiredBackend { flags: local | terminating, node: candidate.node }
-        };
-        self.noted.iter().map(|candidate| (candidate.id, backend(candidate))).collect()
-    }
 }

@@ -9,6 +9,7 @@ use super::{locality::Locality, slices::SlicesByService};
 use crate::{
     config::NodeConfig,
     object::{EndpointSlice, ObjectKey, Refusal, Service, ServiceType, Snapshot, TrafficPolicy},
+    persistent_map::PersistentMap,
     refusal::reason,
 };
 
@@ -37,7 +38,8 @@ pub fn health_checks(
         return checks;
     }
     asking.sort_unstable();
-    let slices = SlicesByService::new(snapshot);
+    let mut slices = SlicesByService::default();
+    slices.follow(&PersistentMap::default(), &snapshot.slices);
     let locality = Locality::new(snapshot, config);
     for (_, port, key) in asking {
         match checks.entry(port) {
@@ -66,8 +68,8 @@ fn port(service: &Service) -> Option<u16> {
 /// Ready endpoints of this node, each once however many slices and ports it stands in (kube-proxy
 /// `pkg/proxy/endpointschangetracker.go`, `localReadyEndpoints`). Those that terminate do not count, ready or not: the
 /// load balancer in front must leave before they do. A pod of both families is one endpoint.
-fn count(slices: &[(&str, &EndpointSlice)], locality: &Locality<'_>) -> usize {
-    let endpoints = slices.iter().flat_map(|(_, slice)| &slice.endpoints);
+fn count<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, locality: &Locality<'_>) -> usize {
+    let endpoints = slices.flat_map(|slice| &slice.endpoints);
     let counted: BTreeSet<IpAddr> = endpoints
         .filter(|endpoint| endpoint.ready && !endpoint.terminating && locality.is_local(endpoint))
         .map(|endpoint| endpoint.address)

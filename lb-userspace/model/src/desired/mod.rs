@@ -1,11 +1,14 @@
 //! What the maps of this node should lead to, given everything the source knows.
 
+mod attributes;
 mod candidate;
-
-mod frontends;
+mod claims;
+mod decisions;
 mod guard;
 pub mod health_check;
 mod locality;
+mod ownership;
+mod port;
 mod select;
 mod slices;
 #[cfg(test)]
@@ -13,14 +16,14 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use lb_common::service::{SERVICE_DSR, SERVICE_LOAD_BALANCER, ServiceKey};
+use lb_common::service::ServiceKey;
 
-use self::{candidate::Attributes, frontends::Owner, select::Selection};
+pub use self::decisions::{Changes, Decisions};
 use crate::{
     backend_id::BackendId,
     cidr::Cidr,
     config::NodeConfig,
-    object::{IpFamily, ObjectKey, Refusal, ServicePort, Snapshot},
+    object::{ObjectKey, Refusal, Snapshot},
     ring_ref::Role,
 };
 
@@ -88,64 +91,9 @@ pub struct Frontend {
     pub flags: u32,
 }
 
-/// Decides what this node serves.
+/// Decides what this node serves, from nothing but a snapshot.
 pub fn desired(snapshot: &Snapshot, config: &NodeConfig) -> Desired {
-    let mut refusals = snapshot.refused.to_vec();
-    let owners = frontends::assign(snapshot, config, &mut refusals);
-    let slices = slices::SlicesByService::new(snapshot);
-    let locality = locality::Locality::new(snapshot, config);
-    let mut attributes = Attributes::default();
-    let mut services = BTreeMap::new();
-    for Owner { object, service, port, frontends } in owners {
-        let (v4, v6): (Vec<_>, Vec<_>) =
-            frontends.into_iter().partition(|frontend| frontend.key.address.is_v4());
-        for (family, frontends) in [(IpFamily::Ipv4, v4), (IpFamily::Ipv6, v6)] {
-            if frontends.is_empty() {
-                continue;
-            }
-            let candidates = candidate::candidates(slices.of(object), port, family, &locality);
-            attributes.note(&candidates);
-            let any = |flag| frontends.iter().any(|frontend| frontend.flags & flag != 0);
-            let dsr = any(SERVICE_DSR);
-            let Selection { members, local_members, draining } =
-                select::select(&candidates, service.external_traffic_policy, dsr);
-            let asked = service.source_ranges.iter().flatten().filter(|_| any(SERVICE_LOAD_BALANCER));
-            let service = DesiredService {
-                object: object.clone(),
-                members,
-                local_members,
-                draining,
-                affinity_seconds: service.affinity_seconds.unwrap_or_default(),
-                source_ranges: asked.filter(|range| range.family() == family).copied().collect(),
-                frontends,
-            };
-            services.insert(name(object, port, family), service);
-        }
-    }
-    refusals.sort_unstable();
-    refusals.dedup();
-    Desired { peers: peers(&services, snapshot, config), services, backends: attributes.merged(), refusals }
-}
-
-/// `namespace/name:port`, without the colon where the port has no name.
-fn name(object: &ObjectKey, port: &ServicePort, family: IpFamily) -> String {
-    let suffix = if family == IpFamily::Ipv6 { IPV6_SUFFIX } else { "" };
-    if port.name.is_empty() { format!("{object}{suffix}") } else { format!("{object}:{}{suffix}", port.name) }
-}
-
-/// The other nodes' addresses, where any frontend is to be served for packets that they have encapsulated.
-fn peers(
-    services: &BTreeMap<String, DesiredService>,
-    snapshot: &Snapshot,
-    config: &NodeConfig,
-) -> BTreeMap<IpAddr, ObjectKey> {
-    let frontends = || services.values().flat_map(|service| &service.frontends);
-    if !frontends().any(|frontend| frontend.flags & SERVICE_DSR != 0) {
-        return BTreeMap::new();
-    }
-    let others = snapshot.nodes.iter().filter(|(name, _)| **name != config.node_name);
-    others
-        .flat_map(|(name, node)| node.addresses().map(move |address| (address, ObjectKey::new("", name))))
-        .filter(|(address, _)| !config.owns(*address))
-        .collect()
+    let mut decisions = Decisions::default();
+    decisions.update(snapshot, config);
+    decisions.into_desired()
 }

@@ -9,7 +9,7 @@ use lb_common::{
 
 use super::*;
 use crate::object::{
-    Endpoint, EndpointPort, EndpointSlice, Node, Protocol, Service, ServiceType, TrafficPolicy,
+    Endpoint, EndpointPort, EndpointSlice, Node, Protocol, Service, ServicePort, ServiceType, TrafficPolicy,
 };
 use crate::policy::ExternalIpPolicy;
 

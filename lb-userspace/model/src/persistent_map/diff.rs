@@ -2,17 +2,17 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Chunk, PersistentMap};
+use super::{Chunk, Entry, PersistentMap};
 
-/// A difference between two maps.
-#[derive(Debug, PartialEq, Eq)]
+/// A key whose value is not the same in two maps.
+#[derive(Debug)]
 pub struct Change<'a, K, V> {
     /// The key.
     pub key: &'a K,
-    /// Its value in the older map.
-    pub before: Option<&'a V>,
-    /// Its value in the newer map.
-    pub after: Option<&'a V>,
+    /// The entry in the older map.
+    pub before: Option<&'a Entry<K, V>>,
+    /// The entry in the newer map.
+    pub after: Option<&'a Entry<K, V>>,
 }
 
 impl<K: Ord, V: PartialEq> PersistentMap<K, V> {
@@ -39,13 +39,12 @@ impl<K: Ord, V: PartialEq> PersistentMap<K, V> {
                 if new.is_some() {
                     after.advance();
                 }
-                let (before, after) = (old.map(|entry| &entry.1), new.map(|entry| &entry.1));
                 let same = match (old, new) {
-                    (Some(old), Some(new)) => Arc::ptr_eq(old, new) || before == after,
+                    (Some(old), Some(new)) => Arc::ptr_eq(old, new) || old.1 == new.1,
                     _ => false,
                 };
                 if let Some(entry) = new.or(old).filter(|_| !same) {
-                    return Some(Change { key: &entry.0, before, after });
+                    return Some(Change { key: &entry.0, before: old, after: new });
                 }
             }
         })
@@ -60,7 +59,7 @@ struct Cursor<'a, K, V> {
 }
 
 impl<'a, K, V> Cursor<'a, K, V> {
-    fn peek(&self) -> Option<&'a Arc<(K, V)>> {
+    fn peek(&self) -> Option<&'a Entry<K, V>> {
         self.chunks.first().map(|chunk| &chunk[self.position])
     }
 

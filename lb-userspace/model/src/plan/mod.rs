@@ -2,6 +2,7 @@
 
 mod diff;
 mod entry;
+mod free;
 mod ids;
 mod indices;
 mod rings;
@@ -11,12 +12,20 @@ mod settled;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
+use lb_common::ring;
+
+use self::settled::Settled;
 use crate::{
-    desired::Desired,
+    desired::{Changes, Desired},
     object::Refusal,
     op::{Capacity, Op, Tables},
+    ring_ref::RingRef,
 };
 
 /// Rounds of one plan at most: what a full map frees in one round is given away in the next.
@@ -33,40 +42,126 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
 }
 
-/// Plans, and remembers what it built: the rings, and the last plan as a place to start from. A planner with memory
-/// answers as one without.
-#[derive(Debug, Default)]
+/// Plans from what the maps hold, which it follows write by write. Where a plan was carried out to its end, the next one
+/// is work for what changed alone; it is the same that a look at everything would give.
+#[derive(Debug)]
 pub struct Planner {
-    rings: rings::Rings,
-    settled: Option<settled::Settled>,
+    tables: Tables,
+    capacity: Capacity,
+    way: Way,
+}
+
+/// What the planner knows beyond the tables.
+#[derive(Debug)]
+enum Way {
+    /// Nothing: the next plan looks at everything.
+    Long,
+    /// As `Long`; a plan under which everything finds room is being carried out.
+    Arriving,
+    /// Where everything stands, once the writes of a plan are done.
+    Ahead(Box<Settled>),
+    /// Where everything stands.
+    Settled(Box<Settled>),
 }
 
 impl Planner {
-    /// The way from `tables` to `desired`.
+    /// A planner that starts from what the maps hold.
+    pub fn new(tables: Tables, capacity: Capacity) -> Self {
+        Self { tables, capacity, way: Way::Long }
+    }
+
+    /// What the maps hold.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Takes what was read from the maps. Where that is something else than what was written, the next plan repairs it.
+    pub fn verify(&mut self, found: Tables) {
+        if self.tables != found {
+            self.tables = found;
+            self.way = Way::Long;
+        }
+    }
+
+    /// How much of the arrays is given away.
+    pub fn allocated(&self) -> Allocated {
+        match &self.way {
+            Way::Settled(settled) => settled.allocated(),
+            _ => Allocated::of(&self.tables),
+        }
+    }
+
+    /// The way to `desired`. `changes` names everything in which it differs from what the last plan, carried out to its
+    /// end, led to.
     ///
-    /// Backend indices, service ids and rings in `tables` are kept where they still fit.
-    pub fn plan(&mut self, desired: &Desired, tables: &Tables, capacity: Capacity) -> Plan {
-        if let Some(mut settled) = self.settled.take()
-            && let Some(ops) = settled.advance(desired, tables, capacity, &mut self.rings)
+    /// Backend indices, service ids and rings in the maps are kept where they still fit.
+    pub fn plan(&mut self, desired: &Desired, changes: &Changes) -> Plan {
+        if let Way::Settled(mut settled) = mem::replace(&mut self.way, Way::Long)
+            && let Some(ops) = settled.advance(desired, changes, &self.tables, self.capacity)
         {
-            self.settled = Some(settled);
+            self.way = Way::Ahead(settled);
             return Plan { ops, refusals: Vec::new() };
         }
-        self.rings.forget_others(desired);
-        let plan = full(desired, tables, capacity, &mut self.rings);
+        let plan = plan(desired, &self.tables, self.capacity);
         if plan.refusals.is_empty() {
-            self.settled = Some(settled::Settled::new(desired, tables.clone(), &plan.ops, capacity));
+            self.way = Way::Arriving;
         }
         plan
     }
+
+    /// Notes that a write of the plan was carried out.
+    pub fn applied(&mut self, op: &Op) {
+        self.tables.apply(op);
+    }
+
+    /// Notes that all writes of the plan to `desired` were carried out.
+    pub fn finish(&mut self, desired: &Desired) {
+        self.way = match mem::replace(&mut self.way, Way::Long) {
+            Way::Long => Way::Long,
+            Way::Arriving => {
+                let read: BTreeSet<u32> =
+                    self.tables.services.values().flat_map(RingRef::of).map(|ring| ring.chunk).collect();
+                self.tables.rings.retain(|chunk, _| read.contains(chunk));
+                Way::Settled(Box::new(Settled::new(desired, &self.tables, self.capacity)))
+            }
+            Way::Ahead(mut settled) => {
+                for chunk in settled.unread() {
+                    self.tables.rings.remove(&chunk);
+                }
+                Way::Settled(settled)
+            }
+            Way::Settled(settled) => Way::Settled(settled),
+        };
+    }
 }
 
-/// Looks at everything.
-fn full(desired: &Desired, tables: &Tables, capacity: Capacity, rings: &mut rings::Rings) -> Plan {
+/// How much of the arrays is given away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allocated {
+    /// Chunks of `rings` that frontends point to.
+    pub chunks: usize,
+    /// Entries of `backends` that hold an endpoint.
+    pub backends: usize,
+}
+
+impl Allocated {
+    fn of(tables: &Tables) -> Self {
+        // Frontends may share a ring.
+        let rings: BTreeMap<u32, u32> =
+            tables.services.values().flat_map(RingRef::of).map(|ring| (ring.chunk, ring.size)).collect();
+        Self {
+            chunks: rings.values().map(|size| ring::chunks(*size) as usize).sum(),
+            backends: tables.backends.values().filter(|backend| !backend.address.is_none()).count(),
+        }
+    }
+}
+
+/// The way from `tables` to `desired` by a look at everything.
+pub fn plan(desired: &Desired, tables: &Tables, capacity: Capacity) -> Plan {
     let mut plan = Plan::default();
     let mut tables = Cow::Borrowed(tables);
     for _ in 0..ROUNDS {
-        let wanted = round::Round::new(desired, &tables, capacity, rings).run();
+        let wanted = round::Round::new(desired, &tables, capacity).run();
         let ops = diff::ops(&wanted.tables, &tables);
         plan.refusals = wanted.refusals;
         if plan.refusals.is_empty() || ops.is_empty() {
@@ -79,9 +174,4 @@ fn full(desired: &Desired, tables: &Tables, capacity: Capacity, rings: &mut ring
         plan.ops.extend(ops);
     }
     plan
-}
-
-/// As [`Planner::plan`], without memory.
-pub fn plan(desired: &Desired, tables: &Tables, capacity: Capacity) -> Plan {
-    full(desired, tables, capacity, &mut rings::Rings::default())
 }

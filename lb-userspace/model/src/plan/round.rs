@@ -12,7 +12,7 @@ use super::{
     entry::Chunks,
     ids::Ids,
     indices::Indices,
-    rings::Rings,
+    rings,
     runs::{Placed, Runs},
 };
 use crate::{
@@ -35,7 +35,6 @@ pub(super) struct Round<'a> {
     desired: &'a Desired,
     tables: &'a Tables,
     capacity: Capacity,
-    rings: &'a mut Rings,
     ids: Ids<'a>,
     indices: Indices,
     runs: Runs,
@@ -65,17 +64,11 @@ impl Full {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(
-        desired: &'a Desired,
-        tables: &'a Tables,
-        capacity: Capacity,
-        rings: &'a mut Rings,
-    ) -> Self {
+    pub(super) fn new(desired: &'a Desired, tables: &'a Tables, capacity: Capacity) -> Self {
         Self {
             desired,
             tables,
             capacity,
-            rings,
             ids: Ids::new(tables, capacity),
             indices: Indices::new(tables, capacity),
             runs: Runs::new(tables, capacity.chunks),
@@ -122,7 +115,7 @@ impl<'a> Round<'a> {
             let (used, capacity) = self.indices.usage();
             return Err(Full { map: map::BACKENDS, used, capacity });
         };
-        let Some(chunks) = self.place_rings(name, id, service, &taken.indices) else {
+        let Some(chunks) = self.place_rings(id, service, &taken.indices) else {
             self.indices.give_back(&taken);
             let (used, capacity) = self.runs.usage();
             return Err(Full { map: map::RINGS, used, capacity });
@@ -142,30 +135,25 @@ impl<'a> Round<'a> {
 
     /// Where the rings of both roles begin; nothing is taken where one finds no room. `indices` are those of the
     /// members and then of the local members.
-    fn place_rings(
-        &mut self,
-        name: &str,
-        id: u32,
-        service: &DesiredService,
-        indices: &[u32],
-    ) -> Option<Chunks> {
+    fn place_rings(&mut self, id: u32, service: &DesiredService, indices: &[u32]) -> Option<Chunks> {
         let (clients, peers) = indices.split_at(service.members.len());
         let mut placed: Vec<(Role, Placed, Arc<[u32]>)> = Vec::new();
         for (role, indices) in [(Role::Clients, clients), (Role::Peers, peers)] {
             if indices.is_empty() {
                 continue;
             }
-            let slots = self.rings.slots(name, role, service.members_of(role), indices);
+            let slots = rings::slots(service.members_of(role), indices);
             let Some(place) = self.runs.place(id, role, &slots, service, self.tables) else {
-                placed.iter().for_each(|(_, place, slots)| self.runs.give_back(*place, slots.len()));
+                placed.iter().for_each(|(_, place, slots)| self.runs.give_back(*place, slots.len() as u32));
                 return None;
             };
             placed.push((role, place, slots));
         }
         let mut chunks = Chunks::default();
         for (role, Placed { chunk, .. }, slots) in placed {
-            let slots = self.rings.adopt(name, role, slots, self.tables.rings.get(&chunk));
-            self.wanted.tables.rings.insert(chunk, slots);
+            // The maps' own copy where it is the same, so that there is one.
+            let old = self.tables.rings.get(&chunk).filter(|old| **old == slots);
+            self.wanted.tables.rings.insert(chunk, old.cloned().unwrap_or(slots));
             chunks.set(role, chunk);
         }
         Some(chunks)

@@ -14,7 +14,7 @@ use crate::{
 const UNIT: u32 = ring::chunks(ring::SIZES[0]);
 
 /// Who reads a unit.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
     Nobody,
     /// The frontends of one service id, in one role.
@@ -32,9 +32,10 @@ pub(super) struct Placed {
 }
 
 /// The array `rings`, as long as anything may read it.
+#[derive(Debug)]
 pub(super) struct Runs {
     units: Vec<Reader>,
-    /// By ring class: where the search for a free run goes on.
+    /// By ring class: no run before this one is free.
     search_from: [usize; ring::SIZES.len()],
 }
 
@@ -87,15 +88,20 @@ impl Runs {
     }
 
     /// Undoes [`Self::place`].
-    pub(super) fn give_back(&mut self, placed: Placed, slots: usize) {
+    pub(super) fn give_back(&mut self, placed: Placed, size: u32) {
         if placed.taken {
-            let units = self.units_of(placed.chunk, slots as u32);
-            for (class, from) in self.search_from.iter_mut().enumerate() {
-                // The run of the class that holds the first unit.
-                *from = (*from).min(units.start >> class << class);
-            }
-            self.units[units].fill(Reader::Nobody);
+            self.release(placed.chunk, size);
         }
+    }
+
+    /// Gives the run of a ring free that nobody reads any more.
+    pub(super) fn release(&mut self, chunk: u32, size: u32) {
+        let units = self.units_of(chunk, size);
+        for (class, from) in self.search_from.iter_mut().enumerate() {
+            // The run of the class that holds the first unit.
+            *from = (*from).min(units.start >> class << class);
+        }
+        self.units[units].fill(Reader::Nobody);
     }
 
     /// True where a ring of `size` slots at `chunk` ends inside the array.

@@ -268,12 +268,34 @@ fn what_a_full_map_frees_is_given_away_in_the_same_plan() {
 #[test]
 fn a_change_of_one_endpoint_among_many_services_touches_that_service_alone() {
     let ports: Vec<u16> = (1..80).collect();
-    let mut planner = Planner::default();
-    let mut tables = Tables::default();
+    let mut planner = Planner::new(Tables::default(), ROOMY);
     let mut desired = web(&ports, 0..3);
-    planner.plan(&desired, &tables, ROOMY).ops.iter().for_each(|op| tables.apply(op));
+    planner.plan(&desired, &Changes::default()).ops.iter().for_each(|op| planner.applied(op));
+    planner.finish(&desired);
     desired.services.get_mut("ns/web40").unwrap().members.push(id(9));
     desired.backends.insert(id(9), flagged(0));
-    let plan = planner.plan(&desired, &tables, ROOMY);
+    let changes =
+        Changes { services: ["ns/web40".to_owned()].into(), backends: [id(9)].into(), ..Changes::default() };
+    let plan = planner.plan(&desired, &changes);
     assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetService"]);
+}
+
+#[test]
+fn maps_that_hold_something_else_than_was_written_are_repaired() {
+    let mut planner = Planner::new(Tables::default(), ROOMY);
+    let desired = web(&[80, 81], 0..3);
+    planner.plan(&desired, &Changes::default()).ops.iter().for_each(|op| planner.applied(op));
+    planner.finish(&desired);
+    let right = planner.tables().clone();
+    planner.verify(right.clone());
+    assert_eq!(planner.plan(&desired, &Changes::default()).ops, []);
+    planner.finish(&desired);
+    let mut found = right.clone();
+    found.services.remove(&key(81));
+    found.backends.remove(&2);
+    planner.verify(found);
+    let plan = planner.plan(&desired, &Changes::default());
+    assert_eq!(kinds(&plan), ["SetBackend", "SetService"]);
+    plan.ops.iter().for_each(|op| planner.applied(op));
+    assert_eq!(*planner.tables(), right);
 }

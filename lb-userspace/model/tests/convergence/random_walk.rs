@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{ROOMY, assert_sound, decide, endpoint, junk, meaning, node, service, slice};
+use crate::support::{ROOMY, assert_sound, config, endpoint, junk, meaning, node, service, slice};
 use lb_model::{
     backend_id::BackendId,
-    desired::Desired,
+    desired::{Changes, Decisions, Desired},
     faulty::{Faults, Faulty},
     memory::Memory,
     object::{Endpoint, ObjectKey, Snapshot},
@@ -70,9 +70,10 @@ fn sample_percent() -> impl Strategy<Value = u8> {
 struct Life {
     snapshot: Snapshot,
     plane: Faulty<Memory>,
-    planner: Planner,
-    /// What the agent believes the maps to hold.
-    mirror: Option<Tables>,
+    decisions: Decisions,
+    /// What the agent believes the maps to hold; none where it has to read them.
+    planner: Option<Planner>,
+    changes: Changes,
     /// What somebody wrote into the maps is still there.
     meddled: bool,
 }
@@ -82,8 +83,9 @@ impl Life {
         Self {
             snapshot: Snapshot::default(),
             plane: Faulty::new(Memory::new(Tables::default(), capacity), Faults::None),
-            planner: Planner::default(),
-            mirror: None,
+            decisions: Decisions::default(),
+            planner: None,
+            changes: Changes::default(),
             meddled: false,
         }
     }
@@ -138,41 +140,51 @@ impl Life {
             }
             Step::Faults(seed, percent) => self.plane.faults = Faults::Random { seed, percent },
             Step::Restart => {
-                self.planner = Planner::default();
-                self.mirror = None;
+                self.decisions = Decisions::default();
+                self.planner = None;
             }
             Step::Meddle(tables) => {
                 let capacity = self.plane.capacity();
                 self.plane = Faulty::new(Memory::new(tables, capacity), self.plane.faults.clone());
-                self.mirror = None;
+                if let Some(planner) = &mut self.planner {
+                    planner.verify(self.plane.dump().unwrap());
+                }
                 self.meddled = true;
             }
         }
     }
 
-    /// As the agent: the mirror is trusted until a write fails.
-    fn reconcile(&mut self, desired: &Desired) {
+    /// As the agent: what was written is believed until a write fails.
+    fn reconcile(&mut self) {
+        self.changes.extend(self.decisions.update(&self.snapshot, &config()));
         let capacity = self.plane.capacity();
         for attempt in 0.. {
             assert!(attempt < 10_000, "half of the writes succeed, and each success is progress");
-            let tables = match &mut self.mirror {
-                Some(tables) => tables,
-                none => none.insert(self.plane.dump().unwrap()),
+            let planner = match &mut self.planner {
+                Some(planner) => planner,
+                none => none.insert(Planner::new(self.plane.dump().unwrap(), capacity)),
             };
-            let ops = self.planner.plan(desired, tables, capacity).ops;
+            let ops = planner.plan(self.decisions.desired(), &self.changes).ops;
+            let mut is_done = true;
+            for op in &ops {
+                if self.plane.apply(op).is_err() {
+                    is_done = false;
+                    break;
+                }
+                planner.applied(op);
+                if !self.meddled {
+                    assert_sound(planner.tables());
+                }
+            }
+            if !is_done {
+                self.planner = None;
+                continue;
+            }
+            planner.finish(self.decisions.desired());
+            self.changes = Changes::default();
             if ops.is_empty() {
                 self.meddled = false;
                 return;
-            }
-            for op in &ops {
-                if self.plane.apply(op).is_err() {
-                    self.mirror = None;
-                    break;
-                }
-                tables.apply(op);
-                if !self.meddled {
-                    assert_sound(tables);
-                }
             }
         }
     }
@@ -185,15 +197,15 @@ fn walk(seed: u8, steps: usize, life: &mut Life, mut judge: impl FnMut(&Desired,
     let strategy = step();
     for number in 1..=steps {
         life.take(strategy.new_tree(&mut runner).unwrap().current());
-        let desired = decide(&life.snapshot);
-        life.reconcile(&desired);
+        life.reconcile();
         if number % COMPARE_EVERY == 0 {
             let tables = life.plane.dump().unwrap();
             assert_sound(&tables);
             // Read back as from the kernel, where nobody sees a ring that no frontend points to.
-            let mut mirror = Memory::new(life.mirror.clone().unwrap(), ROOMY);
-            assert!(mirror.dump().unwrap() == tables, "step {number}: the agent believes what is not so");
-            judge(&desired, &tables);
+            let believed = life.planner.as_ref().unwrap().tables().clone();
+            let believed = Memory::new(believed, ROOMY).dump().unwrap();
+            assert!(believed == tables, "step {number}: the agent believes what is not so");
+            judge(life.decisions.desired(), &tables);
         }
     }
 }
@@ -231,7 +243,8 @@ fn after_a_long_life_the_maps_are_those_of_a_fresh_start() {
         assert!(leaked.is_empty() && members.iter().all(|id| held.contains(id)), "{leaked:?}");
     });
     life.plane.faults = Faults::None;
-    life.reconcile(&Desired::default());
+    life.snapshot = Snapshot::default();
+    life.reconcile();
     let left = life.plane.dump().unwrap();
     assert!(left.services.is_empty() && left.names.is_empty() && left.rings.is_empty());
     assert!(left.source_ranges.is_empty() && left.peers.is_empty());

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_model::{object::Refusal, op::Tables};
+use lb_model::{object::Refusal, op::Tables, plan::Allocated};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -108,11 +108,11 @@ impl Metrics {
     }
 
     /// Notes an attempt that went through.
-    pub(super) fn synced(&self, took: Duration, tables: &Tables) {
+    pub(super) fn synced(&self, took: Duration, tables: &Tables, allocated: Allocated) {
         self.sync_duration.observe(took.as_secs_f64());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.last_sync.set(now.as_secs().cast_signed());
-        self.usage(&usage::written(&self.pinned, tables));
+        self.usage(&usage::written(&self.pinned, tables, allocated));
     }
 
     /// Notes all that is asked for and not served.

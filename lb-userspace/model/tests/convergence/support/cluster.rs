@@ -167,3 +167,70 @@ pub(crate) fn churn() -> impl Strategy<Value = Vec<Snapshot>> {
         slices.into_iter().map(|slices| Snapshot { slices, ..first.clone() }).collect()
     })
 }
+
+/// A change of one object.
+#[derive(Clone, Debug)]
+enum Edit {
+    Service(u8, Option<Service>),
+    Slice(u8, Option<EndpointSlice>),
+    Node(u8, Option<Node>),
+}
+
+impl Edit {
+    fn apply(self, snapshot: &mut Snapshot) {
+        fn put<K: Ord, V>(map: &mut PersistentMap<K, V>, key: K, value: Option<V>) {
+            match value {
+                Some(value) => map.insert(key, value),
+                None => drop(map.remove(&key)),
+            }
+        }
+        match self {
+            Self::Service(n, service) => {
+                put(&mut snapshot.services, ObjectKey::new("ns", format!("s{n}")), service)
+            }
+            Self::Slice(n, slice) => put(&mut snapshot.slices, ObjectKey::new("ns", format!("e{n}")), slice),
+            Self::Node(n, node) => put(&mut snapshot.nodes, format!("n{n}"), node),
+        }
+    }
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let cluster_ips = sample::subsequence(ips(&["203.0.113.2", "2001:db8:1::1", "10.96.0.1"]), 0..2);
+    let service =
+        (service(), cluster_ips).prop_map(|(service, cluster_ips)| Service { cluster_ips, ..service });
+    prop_oneof![
+        4 => (0u8..6, option::weighted(0.8, service)).prop_map(|(n, service)| Edit::Service(n, service)),
+        8 => (0u8..8, option::weighted(0.8, slice())).prop_map(|(n, slice)| Edit::Slice(n, slice)),
+        1 => (1u8..4, option::weighted(0.8, node())).prop_map(|(n, node)| Edit::Node(n, node)),
+    ]
+}
+
+/// The same objects, none of them shared.
+fn copy(snapshot: &Snapshot) -> Snapshot {
+    fn copy<K: Ord + Clone, V: Clone>(map: &PersistentMap<K, V>) -> PersistentMap<K, V> {
+        map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+    Snapshot {
+        services: copy(&snapshot.services),
+        slices: copy(&snapshot.slices),
+        nodes: copy(&snapshot.nodes),
+        refused: snapshot.refused.iter().cloned().collect(),
+    }
+}
+
+/// A cluster in which one object after the other changes; now and then several at once, or a source starts over and
+/// shares nothing with what it published before.
+pub(crate) fn walk() -> impl Strategy<Value = Vec<Snapshot>> {
+    let edits = prop_oneof![3 => collection::vec(edit(), 1..2), 1 => collection::vec(edit(), 0..6)];
+    let steps = collection::vec((edits, proptest::bool::weighted(0.2)), 1..12);
+    (snapshot(), steps).prop_map(|(first, steps)| {
+        let mut walk = vec![first];
+        for (edits, starts_over) in steps {
+            let before = &walk[walk.len() - 1];
+            let mut next = if starts_over { copy(before) } else { before.clone() };
+            edits.into_iter().for_each(|edit| edit.apply(&mut next));
+            walk.push(next);
+        }
+        walk
+    })
+}

@@ -3,7 +3,7 @@
 mod cluster;
 mod tables;
 
-pub(crate) use cluster::{churn, config, endpoint, node, service, slice, snapshot};
+pub(crate) use cluster::{churn, config, endpoint, node, service, slice, snapshot, walk};
 pub(crate) use tables::{ROOMY, admits, assert_sound, junk, meaning};
 
 use lb_model::{

@@ -1,9 +1,6 @@
-//! Who serves which (address, port, protocol).
+//! What one Service asks to be reached at, as far as it may.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::service::{
     SERVICE_DSR, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER, SERVICE_LOCAL, SERVICE_NODE_PORT,
@@ -17,63 +14,68 @@ use super::{
 use crate::{
     config::NodeConfig,
     object::{
-        ForwardingMode, IpFamily, ObjectKey, Refusal, Service, ServicePort, ServiceType, Snapshot,
-        TrafficPolicy,
+        ForwardingMode, IpFamily, ObjectKey, Refusal, Service, ServicePort, ServiceType, TrafficPolicy,
     },
     refusal::reason,
 };
 
-/// A Service's port and the frontends that it owns.
-pub(super) struct Owner<'a> {
-    pub(super) object: &'a ObjectKey,
-    pub(super) service: &'a Service,
-    pub(super) port: &'a ServicePort,
+/// The claims of a Service.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// Of each of its ports that can be told apart.
+    pub(super) ports: Vec<PortClaims>,
+    /// What it asks for and may not have.
+    pub(super) refusals: Vec<Refusal>,
+}
+
+/// The claims of a Service port.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PortClaims {
+    /// Its place in `spec.ports`.
+    pub(super) position: usize,
+    /// Its number.
+    pub(super) number: u16,
+    /// Sorted by key.
     pub(super) frontends: Vec<Frontend>,
 }
 
-/// Gives every frontend to the oldest Service that claims it, and refuses what may not be served.
-pub(super) fn assign<'a>(
-    snapshot: &'a Snapshot,
+/// What a Service claims, given the addresses that NodePorts answer on.
+pub(super) fn claims(
+    object: &ObjectKey,
+    service: &Service,
+    node_port_addresses: &[IpAddr],
     config: &NodeConfig,
-    refusals: &mut Vec<Refusal>,
-) -> Vec<Owner<'a>> {
-    let node_port_addresses = config.node_port_addresses(snapshot);
-    let guard = Guard::new(snapshot, config);
-    let mut by_age: Vec<_> = snapshot.services.iter().collect();
-    by_age.sort_by_key(|(_, service)| service.created);
-    let mut owners: Vec<Owner<'a>> = Vec::new();
-    let mut owned: BTreeMap<ServiceKey, (usize, u32)> = BTreeMap::new();
-    for (object, service) in by_age {
-        let vips = vips(object, service, config, &guard, refusals);
-        for port in distinct_ports(object, service, refusals) {
-            let mut claims = vips.iter().map(|(vip, kind)| (*vip, port.port, *kind)).collect::<Vec<_>>();
-            if let Some(node_port) = node_port(service, port) {
-                let own = node_port_addresses.iter().filter(|own| service.is_of(IpFamily::of(**own)));
-                let before = claims.len();
-                claims.extend(own.map(|own| (*own, node_port, SERVICE_NODE_PORT)));
-                if claims.len() == before {
-                    refusals.push(without_node_port_address(object, node_port));
-                }
-            }
-            let me = owners.len();
-            owners.push(Owner { object, service, port, frontends: Vec::new() });
-            for (address, number, kind) in claims {
-                let key = ServiceKey::new(address.into(), number.to_be(), port.protocol.number());
-                let (owner, flags) = owned.entry(key).or_insert((me, 0));
-                if *owner == me {
-                    *flags |= kind | policy_flags(service, kind);
-                } else {
-                    let claimed = SocketAddr::new(address, number);
-                    refusals.push(conflict(&owners[me], &owners[*owner], claimed));
-                }
+    guard: &Guard,
+) -> Claims {
+    let mut refusals = Vec::new();
+    let vips = vips(object, service, config, guard, &mut refusals);
+    let mut ports = Vec::new();
+    for (position, port) in distinct_ports(object, service, &mut refusals) {
+        let mut claims = vips.iter().map(|(vip, kind)| (*vip, port.port, *kind)).collect::<Vec<_>>();
+        if let Some(node_port) = node_port(service, port) {
+            let own = node_port_addresses.iter().filter(|own| service.is_of(IpFamily::of(**own)));
+            let before = claims.len();
+            claims.extend(own.map(|own| (*own, node_port, SERVICE_NODE_PORT)));
+            if claims.len() == before {
+                refusals.push(without_node_port_address(object, node_port));
             }
         }
+        let mut frontends: Vec<_> = claims
+            .into_iter()
+            .map(|(address, number, kind)| Frontend {
+                key: ServiceKey::new(address.into(), number.to_be(), port.protocol.number()),
+                flags: kind | policy_flags(service, kind),
+            })
+            .collect();
+        frontends.sort_unstable_by_key(|frontend| frontend.key);
+        frontends.dedup_by(|duplicate, kept| {
+            let same = duplicate.key == kept.key;
+            kept.flags |= if same { duplicate.flags } else { 0 };
+            same
+        });
+        ports.push(PortClaims { position, number: port.port, frontends });
     }
-    for (key, (owner, flags)) in owned {
-        owners[owner].frontends.push(Frontend { key, flags });
-    }
-    owners.retain(|owner| !owner.frontends.is_empty());
-    owners
+    Claims { ports, refusals }
 }
 
 /// What a Service asks for beyond the `kind` of a frontend. A NodePort address means something on its own node alone,
@@ -98,7 +100,7 @@ fn vips(
     key: &ObjectKey,
     service: &Service,
     config: &NodeConfig,
-    guard: &Guard<'_>,
+    guard: &Guard,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<(IpAddr, u32)> {
     let external = service.external_ips.iter().map(|vip| (*vip, "external IP", SERVICE_EXTERNAL_IP));
@@ -113,7 +115,7 @@ fn vips(
     for (vip, what, kind) in external.chain(load_balancer) {
         let objection = not_allowed(key, vip, kind, config)
             .or_else(|| of_another_family(service, vip))
-            .or_else(|| guard.objection(vip, service.created));
+            .or_else(|| guard.objection(vip, service.created, config));
         match objection {
             None => vips.push((vip, kind)),
             Some((reason, is)) => {
@@ -143,12 +145,12 @@ fn distinct_ports<'a>(
     key: &ObjectKey,
     service: &'a Service,
     refusals: &mut Vec<Refusal>,
-) -> Vec<&'a ServicePort> {
+) -> Vec<(usize, &'a ServicePort)> {
     let mut names = BTreeSet::new();
     let mut distinct = Vec::new();
-    for port in &service.ports {
+    for (position, port) in service.ports.iter().enumerate() {
         if names.insert(port.name.as_str()) {
-            distinct.push(port);
+            distinct.push((position, port));
         } else {
             let message = format!(
                 "port {}/{} of Service {key} has the name `{}` of another of its ports; give every port its own name",
@@ -166,16 +168,4 @@ fn without_node_port_address(key: &ObjectKey, node_port: u16) -> Refusal {
          families inside --node-port-addresses"
     );
     Refusal::of_service(key, reason::NO_NODE_PORT_ADDRESS, message)
-}
-
-fn conflict(claimant: &Owner<'_>, owner: &Owner<'_>, claimed: SocketAddr) -> Refusal {
-    let (object, protocol) = (claimant.object, claimant.port.protocol);
-    let whose = if object == owner.object {
-        format!("its port {} already", owner.port.port)
-    } else {
-        let same_age = claimant.service.created == owner.service.created;
-        format!("Service {}, which is {}", owner.object, if same_age { "first by name" } else { "older" })
-    };
-    let message = format!("{claimed}/{protocol} of Service {object} belongs to {whose}");
-    Refusal::of_service(object, reason::FRONTEND_CONFLICT, message)
 }
