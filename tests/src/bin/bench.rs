@@ -13,6 +13,8 @@ struct Options {
     /// Measure this part only.
     #[arg(long)]
     part: Option<Part>,
+    #[command(flatten)]
+    scale: control::Scale,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,7 +44,7 @@ fn main() -> Result<()> {
         path = path::measure()?;
         report::print("Whole way through a node: ns per packet on one core, client veth to pod veth", &path);
     }
-    let control = if wants(Part::Control) { Some(control::measure()?) } else { None };
+    let control = if wants(Part::Control) { Some(control::measure(options.scale)?) } else { None };
     if let Some(figures) = &control {
         control::print("The agent in a large cluster", figures);
     }

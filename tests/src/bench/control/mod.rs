@@ -28,11 +28,21 @@ use crate::{
     wait,
 };
 
-const SERVICES: u32 = 10_000;
 const ENDPOINTS: u32 = 10;
-const CHANGES: u32 = 500;
 /// Pause between two changes, longer than the agent collects a burst.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How large the cluster is, and how much happens in it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Options of the part control")]
+pub struct Scale {
+    /// Services of ten endpoints each.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub services: u32,
+    /// Changes of one endpoint.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub changes: u32,
+}
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -69,13 +79,13 @@ pub struct Quantiles {
 ///
 /// # Errors
 /// Where the agent does not come up, or a change does not arrive.
-pub fn measure() -> Result<Figures> {
+pub fn measure(scale: Scale) -> Result<Figures> {
     let topology = Topology::new(Routing::Native, 0)?;
     let files = TempDir::with_prefix(&topology.name)?;
     let node = topology.node_a();
     let server = Server::start(&node.namespace)?;
     let objects = Objects { node: node.name, address: node.addresses.v4, endpoints: ENDPOINTS };
-    objects.all(SERVICES).for_each(|object| server.api.apply(object));
+    objects.all(scale.services).for_each(|object| server.api.apply(object));
     // Watches start behind what was just stored.
     server.api.expire(Gone::Event);
     let kubeconfig = files.path().join("config");
@@ -84,15 +94,15 @@ pub fn measure() -> Result<Figures> {
     let mut agent = Agent::spawn_following(&topology.name, node, &kubeconfig, files.path(), &[])?;
     agent.wait_ready()?;
     let first_sync_ms = millis(started.elapsed());
-    let seen = time_changes(&server.api, &agent, &objects)?;
+    let seen = time_changes(scale, &server.api, &agent, &objects)?;
     let (_, metrics) = agent.admin("/metrics")?;
     let agent_ms = histogram(&metrics, "sluice_programming_duration_seconds")?;
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid().context("the agent has ended")?))?;
     Ok(Figures {
-        services: SERVICES,
+        services: scale.services,
         endpoints: ENDPOINTS,
         first_sync_ms,
-        changes: CHANGES,
+        changes: scale.changes,
         seen_ms: quantiles(seen),
         agent_ms,
         rss_mib: mebibytes(&status, "VmRSS:")?,
@@ -144,11 +154,15 @@ impl Drop for Server {
 }
 
 /// Replaces one endpoint at a time, each of another Service, and returns how long each took.
-fn time_changes(api: &ApiServer, agent: &Agent, objects: &Objects) -> Result<Vec<f64>> {
+fn time_changes(scale: Scale, api: &ApiServer, agent: &Agent, objects: &Objects) -> Result<Vec<f64>> {
     let maps = agent.maps()?;
     let mut took = Vec::new();
-    for change in 0..CHANGES {
-        let object = objects.slice(change * (SERVICES / CHANGES), Some(change % ENDPOINTS));
+    for change in 0..scale.changes {
+        // A step that is prime to most numbers of Services leads to another one each time; who comes round again
+        // finds the endpoint replaced and puts it back.
+        let service = (u64::from(change) * 7919 % u64::from(scale.services)) as u32;
+        let there = (change / scale.services).is_multiple_of(2);
+        let object = objects.slice(service, there.then_some(change % ENDPOINTS));
         let before = maps.epoch()?;
         let started = Instant::now();
         api.apply(object);
