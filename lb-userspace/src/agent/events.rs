@@ -258,7 +258,7 @@ impl Agent {
 
     async fn try_refresh_network(&mut self) -> Result<(), AgentError> {
         let node_addresses = self.node_addresses();
-        let filled = self.reconciler.tables().is_some();
+        let filled = self.reconciler.planner().is_some();
         let mut troubles = self.network.refresh(&node_addresses, self.reconciler.plane(), filled).await?;
         // Before the first snapshot the node's addresses are not known.
         if self.snapshot.is_some() && troubles.is_empty() && !self.network.has_uplinks() {
