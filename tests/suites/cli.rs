@@ -62,7 +62,9 @@ fn wrong_usage_exits_2_with_a_hint() {
         ("check", "--filename"),
         ("trce tcp", "a similar subcommand exists: 'trace'"),
         ("trace tcp 198.51.100.7 203.0.113.10:80", "SOURCE"),
-        ("trace icmp 198.51.100.7:1 203.0.113.10:80", "[possible values: tcp, udp]"),
+        ("trace gre 198.51.100.7:1 203.0.113.10:80", "[possible values: tcp, udp, sctp, icmp]"),
+        ("trace icmp 198.51.100.7:1 203.0.113.10", "write 198.51.100.7 alone"),
+        ("trace udp 198.51.100.7:1 [2001:db8::1]:53", "different IP families"),
     ] {
         let output = sluice(line);
         assert_eq!(output.status.code(), Some(2), "{line}");

@@ -1,12 +1,10 @@
 //! Words and flags of the command line.
 
-use std::{net::SocketAddrV4, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lb_common::tcp::flag;
-use lb_model::object::Protocol;
 
-use super::output::Format;
+use super::{output::Format, trace::TraceArgs};
 use crate::{
     agent::{
         Options,
@@ -107,83 +105,6 @@ pub(crate) enum Resource {
     /// Devices with programs on them.
     #[value(aliases = ["interface", "if"])]
     Interfaces,
-}
-
-/// `sluice trace`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: sluice trace tcp 198.51.100.7:40000 203.0.113.10:80")]
-pub(crate) struct TraceArgs {
-    /// Transport protocol.
-    #[arg(value_enum, ignore_case = true, value_name = "PROTOCOL")]
-    pub(crate) protocol: Transport,
-    /// The packet's source, address:port.
-    #[arg(value_name = "SOURCE")]
-    pub(crate) source: SocketAddrV4,
-    /// The packet's destination, address:port.
-    #[arg(value_name = "DESTINATION")]
-    pub(crate) destination: SocketAddrV4,
-    /// Device the packet comes in by; by default the first that Sluice has a program on.
-    #[arg(short, long, value_name = "DEVICE")]
-    pub(crate) interface: Option<String>,
-    /// TCP flags of the packet, comma-separated; `syn` opens a connection.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FLAGS", default_value = "syn")]
-    pub(crate) flags: Vec<TcpFlag>,
-    /// Source ports of forwarded connections, as the agent was given them.
-    #[arg(
-        long,
-        env = "SLUICE_SNAT_PORTS",
-        hide_env_values = true,
-        value_name = "RANGE",
-        default_value_t = options::default_ports(),
-        value_parser = options::ports
-    )]
-    pub(crate) snat_ports: Ports,
-    /// Output format.
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Report::Text)]
-    pub(crate) output: Report,
-}
-
-/// Transport protocols that can be traced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl From<Transport> for Protocol {
-    fn from(transport: Transport) -> Self {
-        match transport {
-            Transport::Tcp => Self::Tcp,
-            Transport::Udp => Self::Udp,
-        }
-    }
-}
-
-/// TCP header flags that decide something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TcpFlag {
-    /// SYN.
-    Syn,
-    /// ACK.
-    Ack,
-    /// FIN.
-    Fin,
-    /// RST.
-    Rst,
-}
-
-impl TcpFlag {
-    /// The flag's bit in byte 13 of the TCP header.
-    pub(crate) const fn bit(self) -> u8 {
-        match self {
-            Self::Syn => flag::SYN,
-            Self::Ack => flag::ACK,
-            Self::Fin => flag::FIN,
-            Self::Rst => flag::RST,
-        }
-    }
 }
 
 /// How a report is printed.

@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use self::args::{Command, Sluice};
 pub use self::{error::CliError, trace::TraceError};
@@ -53,7 +53,10 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
     match &sluice.command {
         Command::Agent(options) => Ok(agent::main(&PinDir::new(bpf_dir), options)),
         Command::Get(args) => get::run(bpf_dir, args, out),
-        Command::Trace(args) => trace::run(bpf_dir, args, out),
+        Command::Trace(args) => {
+            let packet = args.packet().unwrap_or_else(|message| wrong_usage(&message));
+            trace::run(bpf_dir, args, &packet, out)
+        }
         Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
         Command::Doctor(args) => doctor::run(bpf_dir, args, out),
         Command::Check(args) => {
@@ -65,4 +68,9 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Ends the process as clap does for words that it refuses by itself.
+fn wrong_usage(message: &str) -> ! {
+    Sluice::command().error(ErrorKind::ValueValidation, message).exit()
 }

@@ -66,7 +66,7 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
         Step::FlowMiss => "No flow knows this tuple.".to_owned(),
         Step::FlowOver => format!(
             "The flow of this tuple is over ({}, idle for {}).",
-            tcp::state_name(packet.protocol.number(), a as u8),
+            tcp::state_name(packet.protocol(), a as u8),
             output::age(std::time::Duration::from_nanos(time::nanos(b)))
         ),
         Step::FlowRestored => format!(
@@ -115,7 +115,7 @@ pub(super) fn answer(icmp_type: u32) -> &'static str {
 }
 
 fn target(packet: &Packet) -> Target {
-    Target::destination(&packet.key())
+    Target { socket: packet.destination, protocol: packet.protocol() }
 }
 
 fn flow_hit(flags: u32, endpoint: &str, service: &str) -> String {
@@ -186,9 +186,9 @@ fn fib(code: i64, device: &str, source: Address) -> String {
 #[cfg(test)]
 mod tests {
     use lb_common::{flow::FLOW_VIA_STACK, service, tcp::flag};
-    use lb_model::object::Protocol;
 
     use super::*;
+    use crate::cli::trace::args::Transport;
 
     fn step(kind: Step, a: u32, b: u32, c: u32) -> TraceStep {
         TraceStep { kind: kind as u32, a, b, c, ..TraceStep::default() }
@@ -201,10 +201,11 @@ mod tests {
 
     fn text(steps: &[TraceStep]) -> String {
         let packet = Packet {
-            protocol: Protocol::Tcp,
+            transport: Transport::Tcp,
             source: "198.51.100.7:40000".parse().unwrap(),
             destination: "203.0.113.10:80".parse().unwrap(),
             tcp_flags: flag::SYN,
+            fragment: None,
         };
         let names = Names {
             services: names::service_names(&BTreeMap::from([(1, "default/web:http".to_owned())])),

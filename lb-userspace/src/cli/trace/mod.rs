@@ -3,30 +3,31 @@
 //! The programs are loaded once more with their `TRACING` global set, over the pinned maps: such a program writes no
 //! map but its own list of steps. Each hook that the packet would meet runs it once, on a made packet.
 
+mod args;
 mod explain;
 mod packet;
 mod run;
+mod segment;
 mod verdict;
+mod way;
 
 use std::{io, path::Path, process::ExitCode};
 
-use lb_common::{
-    interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface},
-    trace::{Step, TraceStep},
-};
-use lb_model::object::Protocol;
+use lb_common::trace::{Step, TraceStep};
 use serde::Serialize;
 
+pub(crate) use self::args::TraceArgs;
 pub use self::run::TraceError;
 use self::{
     explain::{Names, explain},
     packet::Packet,
     run::{Hook, Tracer},
     verdict::Verdict,
+    way::Way,
 };
 use super::{
     CliError,
-    args::{Report, TraceArgs},
+    args::Report,
     devices, names,
     output::{self, API_VERSION},
     pins,
@@ -48,11 +49,16 @@ struct Trace {
 
 #[derive(Debug, Serialize)]
 struct PacketView {
-    protocol: String,
+    protocol: &'static str,
     source: String,
     destination: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<String>,
+    /// Identifiers of its VLAN tags, the outer first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vlan: Vec<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragment: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,27 +78,26 @@ struct StepView {
 }
 
 /// Runs the verb.
-pub(crate) fn run(bpf_dir: &Path, args: &TraceArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
+pub(crate) fn run(
+    bpf_dir: &Path,
+    args: &TraceArgs,
+    packet: &Packet,
+    out: &mut impl io::Write,
+) -> Result<ExitCode, CliError> {
     let dir = PinDir::new(bpf_dir);
     let pinned = pins::open(&dir)?;
-    let protocol = Protocol::from(args.protocol);
-    let tcp_flags = match protocol {
-        Protocol::Tcp => args.flags.iter().fold(0, |flags, flag| flags | flag.bit()),
-        Protocol::Udp | Protocol::Sctp => 0,
-    };
-    let packet = Packet { protocol, source: args.source, destination: args.destination, tcp_flags };
     let mut names = Names {
         services: names::service_names(&pinned.names()?),
         devices: devices::names(),
         ..Names::default()
     };
-    let (ifindex, interface) = incoming(&pinned, args.interface.as_deref(), &names)?;
+    let way = way::of_packet(&pinned.interfaces()?, args.interface.as_deref(), &args.vlan, &names)?;
     let mut tracer = Tracer::load(&dir, &args.snat_ports)?;
-    let stages = run_hooks(&mut tracer, &packet, ifindex, interface)?;
+    let stages = run_hooks(&mut tracer, packet, &way)?;
     for step in stages.iter().flat_map(|(_, steps)| steps) {
         name_endpoint(&pinned, step, &mut names)?;
     }
-    let trace = report(args, &packet, devices::name(&names.devices, ifindex), &stages, &names);
+    let trace = report(args, packet, &way, &stages, &names);
     match args.output {
         Report::Text => print(out, &trace)?,
         Report::Json => output::print_json(out, &trace)?,
@@ -101,43 +106,26 @@ pub(crate) fn run(bpf_dir: &Path, args: &TraceArgs, out: &mut impl io::Write) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device that the packet comes in by: the one asked for, else the first uplink.
-fn incoming(pinned: &Pinned, wanted: Option<&str>, names: &Names) -> Result<(u32, Interface), CliError> {
-    let interfaces = pinned.interfaces()?;
-    let found = interfaces.iter().find(|(ifindex, interface)| match wanted {
-        Some(name) => devices::name(&names.devices, **ifindex) == name,
-        None => interface.flags & INTERFACE_OVERLAY == 0,
-    });
-    match (found, wanted) {
-        (Some((ifindex, interface)), _) => Ok((*ifindex, *interface)),
-        (None, Some(name)) => Err(CliError::NotFound {
-            kind: "interfaces",
-            name: name.to_owned(),
-            place: " among the devices that Sluice has a program on".to_owned(),
-            all: "",
-        }),
-        (None, None) => Err(CliError::NoUplink),
-    }
-}
-
 /// Runs the programs that the packet would meet, one after the other while each leaves it to the next.
 fn run_hooks(
     tracer: &mut Tracer,
     packet: &Packet,
-    ifindex: u32,
-    interface: Interface,
+    way: &Way,
 ) -> Result<Vec<(Hook, Vec<TraceStep>)>, CliError> {
-    let frame = packet.frame(run::mac(ifindex));
+    let mac = run::mac(way.stack.unwrap_or(way.ifindex));
     let mut stages = Vec::new();
-    if interface.flags & INTERFACE_XDP != 0 {
-        let steps = tracer.run(Hook::Xdp, &frame, ifindex)?;
+    if way.xdp {
+        let steps = tracer.run(Hook::Xdp, &packet.frame(mac, &way.tags), way.ifindex)?;
         let left = steps.last().is_some_and(|step| step.kind == Step::LeftToStack as u32);
         stages.push((Hook::Xdp, steps));
         if !left {
             return Ok(stages);
         }
     }
-    stages.push((Hook::TcxIngress, tracer.run(Hook::TcxIngress, &frame, ifindex)?));
+    // The stack has taken tags off before tcx (`__netif_receive_skb_core`, `skb_vlan_untag`).
+    if let Some(ifindex) = way.stack {
+        stages.push((Hook::TcxIngress, tracer.run(Hook::TcxIngress, &packet.frame(mac, &[]), ifindex)?));
+    }
     Ok(stages)
 }
 
@@ -156,7 +144,7 @@ fn name_endpoint(pinned: &Pinned, step: &TraceStep, names: &mut Names) -> Result
 fn report(
     args: &TraceArgs,
     packet: &Packet,
-    interface: String,
+    way: &Way,
     stages: &[(Hook, Vec<TraceStep>)],
     names: &Names,
 ) -> Trace {
@@ -178,20 +166,19 @@ fn report(
             }
         })
         .collect();
-    let flags = match packet.protocol {
-        Protocol::Tcp => args.flags.iter().map(|flag| format!("{flag:?}").to_lowercase()).collect(),
-        Protocol::Udp | Protocol::Sctp => Vec::new(),
-    };
+    let flags: Vec<_> = args.flags.iter().map(|flag| format!("{flag:?}").to_lowercase()).collect();
     Trace {
         api_version: API_VERSION,
         kind: "Trace",
         packet: PacketView {
-            protocol: packet.protocol.to_string(),
-            source: packet.source.to_string(),
-            destination: packet.destination.to_string(),
-            flags,
+            protocol: packet.protocol_name(),
+            source: packet.end(packet.source),
+            destination: packet.end(packet.destination),
+            flags: if packet.tcp_flags == 0 { Vec::new() } else { flags },
+            vlan: way.tags.iter().map(|tag| u16::from_be(tag.id_be)).collect(),
+            fragment: packet.fragment.map(|fragment| fragment.to_string()),
         },
-        interface,
+        interface: devices::name(&names.devices, way.ifindex),
         stages,
         summary: verdict.to_string(),
         verdict,
@@ -199,9 +186,12 @@ fn report(
 }
 
 fn print(out: &mut impl io::Write, trace: &Trace) -> Result<(), CliError> {
-    let PacketView { protocol, source, destination, flags } = &trace.packet;
+    let PacketView { protocol, source, destination, flags, vlan, fragment } = &trace.packet;
     let flags = if flags.is_empty() { String::new() } else { format!(" ({})", flags.join(",")) };
-    writeln!(out, "{protocol} {source} -> {destination}{flags}, in by {}", trace.interface)?;
+    let fragment = fragment.as_ref().map(|fragment| format!(", {fragment}")).unwrap_or_default();
+    let vlan = vlan.iter().map(|id| format!(" VLAN {id}")).collect::<String>();
+    let way = format!("in by {}{vlan}", trace.interface);
+    writeln!(out, "{protocol} {source} -> {destination}{flags}{fragment}, {way}")?;
     for stage in &trace.stages {
         writeln!(out, "\n{}:", stage.hook)?;
         for (number, step) in stage.steps.iter().enumerate() {
@@ -217,12 +207,12 @@ fn print(out: &mut impl io::Write, trace: &Trace) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use lb_common::{drop_reason::DropReason, tcp};
+    use lb_common::{drop_reason::DropReason, interface::VlanTag};
 
     use super::*;
     use crate::{
         agent::options::default_ports,
-        cli::args::{TcpFlag, Transport},
+        cli::trace::args::{TcpFlag, Transport},
     };
 
     fn sample(protocol: Transport) -> Trace {
@@ -231,22 +221,21 @@ mod tests {
             source: "198.51.100.7:40000".parse().unwrap(),
             destination: "203.0.113.10:81".parse().unwrap(),
             interface: None,
+            vlan: vec![100],
+            fragment: None,
             snat_ports: default_ports(),
             flags: vec![TcpFlag::Syn, TcpFlag::Ack],
             output: Report::Text,
         };
-        let packet = Packet {
-            protocol: protocol.into(),
-            source: args.source,
-            destination: args.destination,
-            tcp_flags: tcp::flag::SYN,
-        };
+        let packet = args.packet().unwrap();
         let step = |kind: Step, a: u32| TraceStep { kind: kind as u32, a, ..TraceStep::default() };
         let stages = [
             (Hook::Xdp, vec![step(Step::FlowMiss, 0), step(Step::LeftToStack, 0)]),
             (Hook::TcxIngress, vec![step(Step::Drop, DropReason::NoRoute as u32)]),
         ];
-        report(&args, &packet, "eth0".to_owned(), &stages, &Names::default())
+        let names = Names { devices: [(2, "eth0".to_owned())].into(), ..Names::default() };
+        let tags = vec![VlanTag { protocol_be: 0x8100u16.to_be(), id_be: 100u16.to_be() }];
+        report(&args, &packet, &Way { ifindex: 2, xdp: true, tags, stack: None }, &stages, &names)
     }
 
     #[test]
@@ -254,7 +243,7 @@ mod tests {
         let mut out = Vec::new();
         print(&mut out, &sample(Transport::Tcp)).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        TCP 198.51.100.7:40000 -> 203.0.113.10:81 (syn,ack), in by eth0
+        TCP 198.51.100.7:40000 -> 203.0.113.10:81 (syn,ack), in by eth0 VLAN 100
 
         XDP:
           1. No flow knows this tuple.
@@ -276,7 +265,10 @@ mod tests {
           "packet": {
             "protocol": "UDP",
             "source": "198.51.100.7:40000",
-            "destination": "203.0.113.10:81"
+            "destination": "203.0.113.10:81",
+            "vlan": [
+              100
+            ]
           },
           "interface": "eth0",
           "stages": [

@@ -1,134 +1,213 @@
 //! The packet that a trace is about, as bytes.
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 
-use lb_common::{
-    checksum,
-    flow::FlowKey,
-    packet::{IPV4_LEN, TCP_LEN, UDP_LEN},
-    tcp::TCP,
+use lb_common::{interface::VlanTag, packet::IPV4_LEN, tcp};
+
+use super::{
+    args::{Fragment, Transport},
+    segment,
 };
-use lb_model::object::Protocol;
 
-/// TTL that most systems send with, so that a hop more or less does not matter.
+/// TTL or hop limit that most systems send with, so that a hop more or less does not matter.
 const TTL: u8 = 64;
-/// Any window but zero, which would be a signal of its own.
-const WINDOW: u16 = 64_240;
+/// Identification of a fragment's datagram: any but 0.
+const FRAGMENT_ID: u32 = 0x51_0ce;
+/// Where a later fragment begins, in units of eight bytes: right behind a first one that fills a usual MTU.
+const LATER_OFFSET: u16 = 1480 / 8;
+/// Next-header value of a fragment header (RFC 8200 §4.5).
+const IPV6_FRAGMENT: u8 = 44;
 
-/// A TCP or UDP packet without payload.
+/// A packet without payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     /// Transport protocol.
-    pub(crate) protocol: Protocol,
-    /// Sender.
-    pub(crate) source: SocketAddrV4,
-    /// Receiver.
-    pub(crate) destination: SocketAddrV4,
-    /// TCP flags; 0 for UDP.
+    pub(crate) transport: Transport,
+    /// Sender; port 0 where the packet has none.
+    pub(crate) source: SocketAddr,
+    /// Receiver, of the same family.
+    pub(crate) destination: SocketAddr,
+    /// TCP flags; 0 for others.
     pub(crate) tcp_flags: u8,
+    /// Which fragment of its datagram it is, if it is one.
+    pub(crate) fragment: Option<Fragment>,
 }
 
 impl Packet {
-    /// The tuple, as flows are kept by.
-    pub(crate) fn key(&self) -> FlowKey {
-        FlowKey::new(
-            u32::from_ne_bytes(self.source.ip().octets()),
-            u32::from_ne_bytes(self.destination.ip().octets()),
-            self.source.port().to_be(),
-            self.destination.port().to_be(),
-            self.protocol.number(),
-        )
+    /// IP protocol number.
+    pub(crate) fn protocol(&self) -> u8 {
+        match (self.transport, self.source.is_ipv4()) {
+            (Transport::Tcp, _) => tcp::TCP,
+            (Transport::Udp, _) => tcp::UDP,
+            (Transport::Sctp, _) => segment::SCTP,
+            (Transport::Icmp, true) => segment::ICMP,
+            (Transport::Icmp, false) => segment::ICMPV6,
+        }
     }
 
-    /// The packet as an Ethernet frame to `mac`, checksums right.
-    pub(crate) fn frame(&self, mac: [u8; 6]) -> Vec<u8> {
+    /// The protocol as people write it.
+    pub(crate) fn protocol_name(&self) -> &'static str {
+        match (self.transport, self.source.is_ipv4()) {
+            (Transport::Tcp, _) => "TCP",
+            (Transport::Udp, _) => "UDP",
+            (Transport::Sctp, _) => "SCTP",
+            (Transport::Icmp, true) => "ICMP",
+            (Transport::Icmp, false) => "ICMPv6",
+        }
+    }
+
+    /// One end as people write it: without a port where the packet has none.
+    pub(crate) fn end(&self, end: SocketAddr) -> String {
+        if end.port() == 0 { end.ip().to_string() } else { end.to_string() }
+    }
+
+    /// The packet as an Ethernet frame to `mac` with these VLAN tags, the outer first; checksums right.
+    pub(crate) fn frame(&self, mac: [u8; 6], tags: &[VlanTag]) -> Vec<u8> {
         /// A locally administered address (IEEE 802, bit 1 of the first byte): nobody's.
         const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
-        let segment = self.segment();
-        let mut frame = [mac.as_slice(), &SENDER, &[0x08, 0x00]].concat();
-        let mut ip = vec![0x45, 0];
-        ip.extend(((IPV4_LEN + segment.len()) as u16).to_be_bytes());
-        // Identification 0, don't fragment.
-        ip.extend([0, 0, 0x40, 0, TTL, self.protocol.number(), 0, 0]);
-        ip.extend(self.source.ip().octets());
-        ip.extend(self.destination.ip().octets());
-        let sum = (!sum(&ip)).to_be_bytes();
-        ip[10..12].copy_from_slice(&sum);
-        frame.extend(ip);
-        frame.extend(segment);
+        let mut frame = [mac, SENDER].concat();
+        for tag in tags {
+            frame.extend(tag.protocol_be.to_ne_bytes());
+            frame.extend(tag.id_be.to_ne_bytes());
+        }
+        let mut payload = segment::of(self);
+        match self.fragment {
+            // All but the last fragment are a multiple of eight bytes long (RFC 791 §3.2).
+            Some(Fragment::First) => payload.resize(payload.len().next_multiple_of(8), 0),
+            Some(Fragment::Later) => payload.fill(0),
+            None => {}
+        }
+        match (self.source.ip(), self.destination.ip()) {
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                frame.extend([0x86, 0xdd]);
+                frame.extend(self.ipv6(&source.octets(), &destination.octets(), payload.len()));
+            }
+            (source, destination) => {
+                frame.extend([0x08, 0x00]);
+                frame.extend(self.ipv4(source, destination, payload.len()));
+            }
+        }
+        frame.extend(payload);
         frame
     }
 
-    /// The TCP segment or UDP datagram.
-    fn segment(&self) -> Vec<u8> {
-        let mut segment = Vec::new();
-        segment.extend(self.source.port().to_be_bytes());
-        segment.extend(self.destination.port().to_be_bytes());
-        let sum_at = if self.protocol.number() == TCP {
-            segment.extend([0, 0, 0, 1, 0, 0, 0, 0, (TCP_LEN as u8 / 4) << 4, self.tcp_flags]);
-            segment.extend(WINDOW.to_be_bytes());
-            segment.extend([0; 4]);
-            16
-        } else {
-            segment.extend((UDP_LEN as u16).to_be_bytes());
-            segment.extend([0; 2]);
-            6
+    fn ipv4(&self, source: IpAddr, destination: IpAddr, payload: usize) -> Vec<u8> {
+        const DONT_FRAGMENT: u16 = 0x4000;
+        const MORE: u16 = 0x2000;
+        let (id, flags) = match self.fragment {
+            None => (0, DONT_FRAGMENT),
+            Some(Fragment::First) => (FRAGMENT_ID as u16, MORE),
+            Some(Fragment::Later) => (FRAGMENT_ID as u16, LATER_OFFSET),
         };
-        let pseudo = [
-            self.source.ip().octets().as_slice(),
-            &self.destination.ip().octets(),
-            &[0, self.protocol.number(), 0, segment.len() as u8],
-        ]
-        .concat();
-        let sum = !checksum::combine(sum(&pseudo), sum(&segment));
-        // A computed 0 is sent as all ones over UDP (RFC 768) and means the same over TCP.
-        let sum = if sum == 0 { u16::MAX } else { sum };
-        segment[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
-        segment
+        let mut ip = vec![0x45, 0];
+        ip.extend(((IPV4_LEN + payload) as u16).to_be_bytes());
+        ip.extend(id.to_be_bytes());
+        ip.extend(flags.to_be_bytes());
+        ip.extend([TTL, self.protocol(), 0, 0]);
+        ip.extend(segment::octets(source));
+        ip.extend(segment::octets(destination));
+        let sum = (!segment::sum(&ip)).to_be_bytes();
+        ip[10..12].copy_from_slice(&sum);
+        ip
     }
-}
 
-/// One's complement sum of an even number of bytes (RFC 1071).
-fn sum(bytes: &[u8]) -> u16 {
-    checksum::fold(bytes.chunks_exact(2).map(|pair| u64::from(u16::from_be_bytes([pair[0], pair[1]]))).sum())
+    fn ipv6(&self, source: &[u8; 16], destination: &[u8; 16], payload: usize) -> Vec<u8> {
+        const MORE: u16 = 1;
+        let header = |word: u16| {
+            let [high, low] = word.to_be_bytes();
+            [&[self.protocol(), 0, high, low], FRAGMENT_ID.to_be_bytes().as_slice()].concat()
+        };
+        let fragment = match self.fragment {
+            None => Vec::new(),
+            Some(Fragment::First) => header(MORE),
+            Some(Fragment::Later) => header(LATER_OFFSET << 3),
+        };
+        let next = if fragment.is_empty() { self.protocol() } else { IPV6_FRAGMENT };
+        let mut ip = vec![0x60, 0, 0, 0];
+        ip.extend(((fragment.len() + payload) as u16).to_be_bytes());
+        ip.extend([next, TTL]);
+        ip.extend(source);
+        ip.extend(destination);
+        ip.extend(fragment);
+        ip
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use lb_common::tcp::flag;
+    use lb_common::{checksum, tcp::flag};
 
     use super::*;
 
-    fn packet(protocol: Protocol) -> Packet {
+    const MAC: [u8; 6] = [0x52, 0, 0, 0, 0, 9];
+    const V4: [&str; 2] = ["198.51.100.7:40000", "203.0.113.10:80"];
+    const V6: [&str; 2] = ["[2001:db8::7]:40000", "[2001:db8:f::10]:80"];
+
+    fn packet(transport: Transport, [source, destination]: [&str; 2]) -> Packet {
         Packet {
-            protocol,
-            source: "198.51.100.7:40000".parse().unwrap(),
-            destination: "203.0.113.10:80".parse().unwrap(),
-            tcp_flags: if protocol == Protocol::Tcp { flag::SYN } else { 0 },
+            transport,
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            tcp_flags: if transport == Transport::Tcp { flag::SYN } else { 0 },
+            fragment: None,
         }
     }
 
-    /// Sums to all ones over a header and its checksum where the checksum is right (RFC 1071 §1 step 3).
-    fn verify(frame: &[u8]) -> (u16, u16) {
-        let (ip, segment) = frame[14..].split_at(IPV4_LEN);
-        let pseudo = [&ip[12..20], &[0, ip[9], 0, segment.len() as u8]].concat();
-        (sum(ip), checksum::combine(sum(&pseudo), sum(segment)))
+    /// Sums to all ones over pseudo-header, segment and its checksum where that is right (RFC 1071 §1 step 3).
+    fn verify(addresses: &[u8], protocol: u8, segment: &[u8]) -> u16 {
+        let pseudo = [addresses, &[0, protocol, 0, segment.len() as u8]].concat();
+        checksum::combine(segment::sum(&pseudo), segment::sum(segment))
     }
 
     #[test]
     fn frames_carry_right_lengths_and_checksums() {
-        for (protocol, length) in [(Protocol::Tcp, 54), (Protocol::Udp, 42)] {
-            let frame = packet(protocol).frame([0x52, 0, 0, 0, 0, 9]);
-            assert_eq!(frame.len(), length);
-            assert_eq!(usize::from(u16::from_be_bytes([frame[16], frame[17]])), length - 14);
-            assert_eq!(verify(&frame), (0xffff, 0xffff), "{protocol}");
+        for (transport, length) in
+            [(Transport::Tcp, 20), (Transport::Udp, 8), (Transport::Sctp, 32), (Transport::Icmp, 8)]
+        {
+            let frame = packet(transport, V4).frame(MAC, &[]);
+            let (ip, segment) = frame[14..].split_at(20);
+            assert_eq!(
+                (segment.len(), usize::from(u16::from_be_bytes([ip[2], ip[3]]))),
+                (length, 20 + length)
+            );
+            assert_eq!(segment::sum(ip), 0xffff);
+            match transport {
+                Transport::Tcp | Transport::Udp => {
+                    assert_eq!(verify(&ip[12..20], ip[9], segment), 0xffff, "{transport:?}");
+                }
+                Transport::Icmp => assert_eq!(segment::sum(segment), 0xffff),
+                Transport::Sctp => {}
+            }
+            let frame = packet(transport, V6).frame(MAC, &[]);
+            let (ip, segment) = frame[14..].split_at(40);
+            assert_eq!((segment.len(), usize::from(u16::from_be_bytes([ip[4], ip[5]]))), (length, length));
+            if transport != Transport::Sctp {
+                assert_eq!(verify(&ip[8..40], ip[6], segment), 0xffff, "{transport:?}");
+            }
         }
     }
 
     #[test]
-    fn the_key_is_the_tuple_in_network_byte_order() {
-        let key = packet(Protocol::Tcp).key();
-        assert_eq!(key.src_be.to_ne_bytes(), [198, 51, 100, 7]);
-        assert_eq!((key.src_port_be, key.dst_port_be), (40_000u16.to_be(), 80u16.to_be()));
+    fn fragments_of_both_families_say_where_they_belong() {
+        for (fragment, v4, v6) in
+            [(Fragment::First, [0x20, 0x00], [0, 1]), (Fragment::Later, [0, 185], [0x05, 0xc8])]
+        {
+            let fragmented =
+                |ends| Packet { fragment: Some(fragment), ..packet(Transport::Tcp, ends) }.frame(MAC, &[]);
+            let frame = fragmented(V4);
+            assert_eq!(frame[20..22], v4, "{fragment}");
+            assert_eq!((frame.len() - 34) % 8, if fragment == Fragment::First { 0 } else { 4 });
+            let frame = fragmented(V6);
+            assert_eq!((frame[20], &frame[54..58]), (44, [6, 0, v6[0], v6[1]].as_slice()), "{fragment}");
+            let ports = &frame[62..66];
+            assert_eq!(ports == [0; 4], fragment == Fragment::Later, "only the first has ports");
+        }
+    }
+
+    #[test]
+    fn tags_stand_before_the_ethertype_the_outer_first() {
+        let tag = |protocol: u16, id: u16| VlanTag { protocol_be: protocol.to_be(), id_be: id.to_be() };
+        let frame = packet(Transport::Udp, V4).frame(MAC, &[tag(0x88a8, 100), tag(0x8100, 200)]);
+        assert_eq!(frame[12..22], [0x88, 0xa8, 0, 100, 0x81, 0x00, 0, 200, 0x08, 0x00]);
     }
 }
