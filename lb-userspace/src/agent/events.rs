@@ -302,7 +302,7 @@ impl Agent {
                 if report.endpoints_changed {
                     Due::no_later(&mut self.due.neighbours, SETTLE);
                 }
-                if report.refusals_changed && self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
+                if self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
                     Due::no_later(&mut self.due.refusals, Duration::ZERO);
                 }
             }

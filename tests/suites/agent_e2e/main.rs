@@ -1,6 +1,7 @@
 //! The real agent as an operator meets it: what it attaches, what it leaves behind, what it refuses and how it says so.
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod dual_stack;
 mod events;
 mod health_check;
 mod metrics;

@@ -107,6 +107,12 @@ impl Node {
         self.peer.ip("addr add 192.0.2.2/24 dev eth0\nlink set eth0 up").unwrap();
     }
 
+    /// Gives both ends of the uplink IPv6 addresses.
+    pub(crate) fn add_ipv6(&self) {
+        self.namespace.ip("address add 2001:db8::1/64 dev eth0 nodad").unwrap();
+        self.peer.ip("address add 2001:db8::2/64 dev eth0 nodad").unwrap();
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.namespace.command(binary().unwrap()).unwrap();
         self.arguments(&mut command, arguments);
