@@ -11,7 +11,8 @@ use lb_tests::{
 use lb_userspace::dataplane::{
     device::Device,
     neighbour,
-    netlink::{Change, Netlink, NextHop, changes},
+    netlink::{Change, Netlink, changes},
+    routes::{NextHop, Routes},
 };
 
 const NEEDS: &[skip::Need] = &[skip::Need::Root, skip::Need::Namespaces, skip::Need::Tool("ip")];
@@ -46,9 +47,8 @@ impl Link {
         devices.into_iter().find(|device| device.name == "eth0").unwrap()
     }
 
-    fn next_hop(&self, address: &str) -> Option<NextHop> {
-        let address = address.parse().unwrap();
-        self.node.block_on(move || async move { Netlink::open().unwrap().next_hop(address).await })
+    fn routes(&self) -> Routes {
+        self.node.block_on(|| async { Netlink::open().unwrap().routes().await.unwrap() })
     }
 }
 
@@ -87,7 +87,7 @@ fn next_hops_of_both_families_are_found() {
              route add 198.51.100.0/24 via inet6 fe80::2 dev eth0\n\
              route add blackhole 2001:db8:2::/64")
         .unwrap();
-    let ifindex = link.eth0().index;
+    let (ifindex, routes) = (link.eth0().index, link.routes());
     for (to, hop) in [
         ("2001:db8::2", Some("2001:db8::2")),
         ("2001:db8:1::9", Some("fe80::2")),
@@ -97,7 +97,8 @@ fn next_hops_of_both_families_are_found() {
         ("2001:db8:3::9", None),
         ("2001:db8::1", None),
     ] {
-        assert_eq!(link.next_hop(to), hop.map(|hop| NextHop { ifindex, address: ip(hop) }), "{to}");
+        let hop = hop.map(|hop| NextHop { ifindex, address: ip(hop) });
+        assert_eq!(routes.next_hops(ip(to)).next(), hop, "{to}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent's one loop: everything that happens on the node meets here.
 
 use std::{
+    collections::BTreeSet,
     mem,
     net::IpAddr,
     sync::Arc,
@@ -83,6 +84,8 @@ pub(super) struct Agent {
     refusals: Refusals,
     /// Of the events that the maps do not hold yet.
     arrivals: Vec<Arrival>,
+    /// Where packets go beside where they went before, and the way is to be kept warm; none where all is looked at.
+    appeared: Option<BTreeSet<IpAddr>>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     due: Due,
@@ -107,6 +110,7 @@ impl Agent {
             health_checks: HealthChecks::new(readiness.clone()),
             refusals,
             arrivals: Vec::new(),
+            appeared: None,
             readiness,
             metrics,
             due: Due::default(),
@@ -220,6 +224,7 @@ impl Agent {
             // The first snapshot asks for it again.
             if self.snapshot.is_some() || self.network.is_told() {
                 self.refresh_network().await?;
+                self.appeared = None;
                 self.due.neighbours = Some(now);
             }
         }
@@ -299,7 +304,10 @@ impl Agent {
                 if let Some(planner) = self.reconciler.planner() {
                     self.metrics.synced(started.elapsed(), planner.tables(), planner.allocated());
                 }
-                if report.endpoints_changed {
+                if !report.remote_endpoints.is_empty() {
+                    if let Some(appeared) = &mut self.appeared {
+                        appeared.extend(report.remote_endpoints);
+                    }
                     Due::no_later(&mut self.due.neighbours, SETTLE);
                 }
                 if self.refusals.set(Origin::Snapshot, self.reconciler.refused()) {
@@ -340,10 +348,18 @@ impl Agent {
     }
 
     async fn keep_warm(&mut self) {
-        let endpoints =
-            self.reconciler.planner().map(|planner| remote_endpoints(planner.tables())).unwrap_or_default();
-        if let Err(error) = self.network.keep_warm(&endpoints).await {
-            tracing::warn!(%error, "cannot keep neighbours warm");
+        let kept = match (self.appeared.take(), self.reconciler.planner()) {
+            (Some(appeared), _) => self.network.keep_warm_too(&appeared).await,
+            (None, Some(planner)) => {
+                let endpoints = remote_endpoints(planner.tables().backends.values());
+                self.network.keep_warm(&endpoints).await
+            }
+            // What the maps hold is known again when they can be written.
+            (None, None) => return,
+        };
+        match kept {
+            Ok(()) => self.appeared = Some(BTreeSet::new()),
+            Err(error) => tracing::warn!(%error, "cannot keep neighbours warm"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The node's devices: programs on them, what the kernel programs know of them, and the neighbours behind them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
@@ -11,7 +11,8 @@ use crate::dataplane::{
     device::{Device, Selection},
     maps::Maps,
     neighbour::{self, Addresses},
-    netlink::{Change, Netlink, NetlinkError, NextHop},
+    netlink::{Change, Netlink, NetlinkError},
+    routes::{NextHop, Routes},
 };
 
 /// Keeps programs on the devices that should have them.
@@ -19,8 +20,8 @@ pub(super) struct Network {
     netlink: Netlink,
     attacher: Attacher,
     macs: Addresses,
-    /// Where packets to remote endpoints go next; asked for again after every change of the network.
-    hops: BTreeMap<IpAddr, Option<NextHop>>,
+    /// As of the last refresh.
+    routes: Routes,
     /// Next hops that the kernel was last told to keep; none where that has to be done anew.
     kept: Option<BTreeSet<NextHop>>,
     wanted: BTreeSet<String>,
@@ -38,7 +39,7 @@ impl Network {
             netlink,
             attacher,
             macs: Addresses::default(),
-            hops: BTreeMap::new(),
+            routes: Routes::default(),
             kept: None,
             wanted,
             devices: Vec::new(),
@@ -61,7 +62,7 @@ impl Network {
         filled: bool,
     ) -> Result<Vec<AgentError>, AgentError> {
         self.devices = self.netlink.devices().await?;
-        self.hops.clear();
+        self.routes = self.netlink.routes().await?;
         self.kept = None;
         let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
         let changed = self.selection != selection;
@@ -133,21 +134,32 @@ impl Network {
         self.selection.uplinks.values().flat_map(Device::primary_addresses).collect()
     }
 
-    /// Keeps the way to `endpoints` and to the gateways warm, as far as it leads over uplinks.
+    /// Keeps the way to the gateways and to `endpoints` warm, as far as it leads over uplinks.
     ///
     /// # Errors
     /// Where the kernel does not answer.
     pub(super) async fn keep_warm(&mut self, endpoints: &BTreeSet<IpAddr>) -> Result<(), NetlinkError> {
-        let mut hops: BTreeSet<_> = self.netlink.gateways().await?.into_iter().collect();
-        self.hops.retain(|address, _| endpoints.contains(address));
-        for address in endpoints {
-            if let Entry::Vacant(unknown) = self.hops.entry(*address) {
-                unknown.insert(self.netlink.next_hop(*address).await);
-            }
-        }
-        hops.extend(self.hops.values().copied().flatten());
+        let hops = self.routes.gateways().collect();
+        self.keep(hops, endpoints).await
+    }
+
+    /// Keeps the way to more endpoints warm.
+    ///
+    /// # Errors
+    /// As [`keep_warm`](Self::keep_warm).
+    pub(super) async fn keep_warm_too(&mut self, endpoints: &BTreeSet<IpAddr>) -> Result<(), NetlinkError> {
+        let hops = self.kept.clone().unwrap_or_default();
+        self.keep(hops, endpoints).await
+    }
+
+    async fn keep(
+        &mut self,
+        mut hops: BTreeSet<NextHop>,
+        endpoints: &BTreeSet<IpAddr>,
+    ) -> Result<(), NetlinkError> {
+        hops.extend(endpoints.iter().flat_map(|address| self.routes.next_hops(*address)));
         hops.retain(|hop| is_uplink(&self.selection, hop.ifindex));
-        // Each endpoint that comes or goes asks, and hardly any changes the next hops.
+        // Each endpoint that comes asks, and hardly any changes the next hops.
         if self.kept.as_ref() != Some(&hops) {
             neighbour::manage(&self.netlink, &hops).await?;
             self.kept = Some(hops);

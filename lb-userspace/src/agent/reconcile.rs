@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_common::backend::BACKEND_LOCAL;
+use lb_common::backend::{BACKEND_LOCAL, Backend};
 use lb_model::{
     config::NodeConfig,
     desired::{Changes, Decisions},
     object::{Refusal, Snapshot},
-    op::{DataPlane, Op, Tables},
+    op::{DataPlane, Op},
     plan::{Plan, Planner},
 };
 
@@ -20,12 +20,12 @@ use lb_model::{
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What one attempt did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     /// Writes that were carried out.
     pub(super) ops: usize,
-    /// Endpoints came, went or are different.
-    pub(super) endpoints_changed: bool,
+    /// Addresses of endpoints on other nodes that came or are different, and of these nodes.
+    pub(super) remote_endpoints: BTreeSet<IpAddr>,
     /// What is asked for and not served is something else.
     pub(super) refusals_changed: bool,
 }
@@ -105,7 +105,7 @@ impl<D: DataPlane> Reconciler<D> {
         let changes = mem::take(&mut self.changes);
         let report = Report {
             ops: ops.len(),
-            endpoints_changed: ops.iter().any(is_about_an_endpoint),
+            remote_endpoints: remote_endpoints(ops.iter().filter_map(written_endpoint)),
             refusals_changed: changes.refusals || refusals != self.unplaced,
         };
         self.unplaced = refusals;
@@ -161,8 +161,8 @@ impl<D: DataPlane> Reconciler<D> {
     }
 }
 
-fn is_about_an_endpoint(op: &Op) -> bool {
-    matches!(op, Op::SetBackend { .. } | Op::RemoveBackend { .. })
+fn written_endpoint(op: &Op) -> Option<&Backend> {
+    if let Op::SetBackend { backend, .. } = op { Some(backend) } else { None }
 }
 
 /// Says each refusal once, when it appears; the source has said its own.
@@ -175,8 +175,8 @@ fn log_refusals(refused: &BTreeSet<Refusal>, said: &BTreeSet<Refusal>, snapshot:
 }
 
 /// Addresses of the endpoints on other nodes and of these nodes, in order: packets are sent to either.
-pub(super) fn remote_endpoints(tables: &Tables) -> BTreeSet<IpAddr> {
-    let remote = tables.backends.values().filter(|backend| backend.flags & BACKEND_LOCAL == 0);
+pub(super) fn remote_endpoints<'a>(backends: impl Iterator<Item = &'a Backend>) -> BTreeSet<IpAddr> {
+    let remote = backends.filter(|backend| backend.flags & BACKEND_LOCAL == 0);
     let addresses = remote.flat_map(|backend| [backend.address, backend.node]);
     addresses.filter(|address| !address.is_none()).map(IpAddr::from).collect()
 }
@@ -189,7 +189,7 @@ mod tests {
         object::{
             Endpoint, EndpointPort, EndpointSlice, ObjectKey, Protocol, Service, ServicePort, ServiceType,
         },
-        op::Capacity,
+        op::{Capacity, Tables},
     };
 
     use super::*;
@@ -335,6 +335,6 @@ mod tests {
         let mut reconciler = Reconciler::new(Fake::default());
         reconciler.sync(&snapshot(1), &config()).unwrap();
         let tables = reconciler.planner().unwrap().tables();
-        assert_eq!(remote_endpoints(tables), [IpAddr::from([10, 0, 0, 1])].into());
+        assert_eq!(remote_endpoints(tables.backends.values()), [IpAddr::from([10, 0, 0, 1])].into());
     }
 }

@@ -11,6 +11,7 @@ pub mod netlink;
 pub mod pin;
 pub mod pinned;
 pub mod ports;
+pub mod routes;
 pub mod spec;
 pub mod sys;
 pub mod usage;

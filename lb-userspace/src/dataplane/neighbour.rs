@@ -7,7 +7,10 @@ use rtnetlink::packet_route::{
     route::RouteProtocol,
 };
 
-use super::netlink::{Change, Netlink, NetlinkError, NextHop, collect, neighbour};
+use super::{
+    netlink::{Change, Netlink, NetlinkError, collect, neighbour},
+    routes::NextHop,
+};
 
 /// Marks our entries (`ip neigh` shows `proto 92`), so that those of an earlier agent are known again. The kernel
 /// leaves numbers above 4 to user space (include/uapi/linux/rtnetlink.h); iproute2 names no 92.

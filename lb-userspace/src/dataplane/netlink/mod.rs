@@ -13,11 +13,15 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
-        route::RouteType,
+        route::RouteMessage,
     },
 };
 
-use super::{device::Device, vlan};
+use super::{
+    device::Device,
+    routes::{NextHop, Routes},
+    vlan,
+};
 
 /// Why the kernel's tables could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +55,6 @@ pub enum Change {
         /// Its link-layer address.
         mac: Option<Vec<u8>>,
     },
-}
-
-/// Where a packet to some address goes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NextHop {
-    /// Index of the device.
-    pub ifindex: u32,
-    /// The gateway, or the address itself where it is on the link.
-    pub address: IpAddr,
 }
 
 /// A netlink connection in this thread's network namespace.
@@ -100,36 +95,27 @@ impl Netlink {
 
     /// Next hops of default routes of both families in the main table, with the gateway where there is one.
     async fn default_routes(&self) -> Result<Vec<(u32, Option<IpAddr>)>, NetlinkError> {
-        let mut found = Vec::new();
-        for family in route::all() {
-            let routes = collect("listing routes", self.handle.route().get(family).execute()).await?;
-            let default = routes.iter().filter(|route| route::is_default(route));
-            found.extend(default.flat_map(|route| route::hops(&route.attributes)));
-        }
-        Ok(found)
+        let routes = self.every_route().await?;
+        let default = routes.iter().filter(|route| route::is_default(route));
+        Ok(default.flat_map(|route| route::hops(&route.attributes)).collect())
     }
 
-    /// The gateways of default routes.
+    /// The routes by which packets find their next hop.
     ///
     /// # Errors
     /// Where the kernel does not answer.
-    pub async fn gateways(&self) -> Result<Vec<NextHop>, NetlinkError> {
-        let routes = self.default_routes().await?;
-        Ok(routes
-            .into_iter()
-            .filter_map(|(ifindex, gateway)| gateway.map(|address| NextHop { ifindex, address }))
-            .collect())
+    pub async fn routes(&self) -> Result<Routes, NetlinkError> {
+        let routes = self.every_route().await?;
+        Ok(routes.iter().filter_map(route::read).collect())
     }
 
-    /// Where packets to `address` go next; none where there is no route.
-    pub async fn next_hop(&self, address: IpAddr) -> Option<NextHop> {
-        // "Network is unreachable" is the kernel's way to say that there is none.
-        let route = self.handle.route().get(route::to(address)).execute().try_next().await.ok()??;
-        if route.header.kind != RouteType::Unicast {
-            return None;
+    /// Every route of both families.
+    async fn every_route(&self) -> Result<Vec<RouteMessage>, NetlinkError> {
+        let mut found = Vec::new();
+        for family in route::all() {
+            found.extend(collect("listing routes", self.handle.route().get(family).execute()).await?);
         }
-        let (ifindex, gateway) = route::hops(&route.attributes).into_iter().next()?;
-        Some(NextHop { ifindex, address: gateway.unwrap_or(address) })
+        Ok(found)
     }
 }
 

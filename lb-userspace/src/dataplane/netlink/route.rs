@@ -2,26 +2,46 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use lb_model::cidr::Cidr;
 use rtnetlink::{
     RouteMessageBuilder,
-    packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
+    packet_route::{
+        AddressFamily,
+        route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
+    },
 };
+
+use crate::dataplane::routes::Route;
 
 /// A request for every route, for each family.
 pub(super) fn all() -> [RouteMessage; 2] {
     [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
 }
 
-/// A request for the route that packets to `address` take, of any table.
-pub(super) fn to(address: IpAddr) -> RouteMessage {
-    let mut request = match address {
-        IpAddr::V4(address) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build(),
-        IpAddr::V6(address) => {
-            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build()
-        }
+/// What a route says of next hops.
+pub(super) fn read(route: &RouteMessage) -> Option<Route> {
+    let table = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    let table = table.unwrap_or_else(|| route.header.table.into());
+    let destination = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    });
+    let default = match route.header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
     };
-    request.header.table = RouteHeader::RT_TABLE_UNSPEC;
-    request
+    let paths = match route.header.kind {
+        RouteType::Unicast => hops(&route.attributes),
+        // This host's own addresses, broadcasts, and what is refused: they end the search where they match.
+        _ => Vec::new(),
+    };
+    let prefix = Cidr::holding(destination.unwrap_or(default), route.header.destination_prefix_length);
+    Some(Route { table, prefix, paths })
 }
 
 /// True for a default route of the main table.
