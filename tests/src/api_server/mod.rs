@@ -218,6 +218,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         if shared.state().down {
             continue;
         }
+        // As Go's servers do; an event would otherwise wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(move |request| answer::answer(Arc::clone(&shared), request));
