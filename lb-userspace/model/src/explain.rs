@@ -165,7 +165,7 @@ fn ring(tables: &Tables, chunk: u32, size: u32) -> RingView {
     let mut slots: BTreeMap<Option<BackendId>, u32> = BTreeMap::new();
     let ring = tables.rings.get(&chunk).filter(|_| size > 0);
     for index in ring.into_iter().flat_map(|ring| ring.iter()) {
-        *slots.entry(tables.backends.get(index).and_then(BackendId::of)).or_default() += 1;
+        *slots.entry(tables.backends.get(&index).and_then(BackendId::of)).or_default() += 1;
     }
     RingView { size, shares: slots.into_iter().map(|(backend, slots)| Share { backend, slots }).collect() }
 }

@@ -27,4 +27,5 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod ring_ref;
+pub mod slots;
 mod tables;

@@ -1,9 +1,6 @@
 //! What the kernel's maps hold, and the single steps that change them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
     address::Address,
@@ -11,6 +8,8 @@ use lb_common::{
     service::{Service, ServiceKey},
     source_range::SourceRangeKey,
 };
+
+use crate::slots::Slots;
 
 /// The contents of the maps that a plan is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,9 +19,8 @@ pub struct Tables {
     /// Endpoints by index. An index that was used and is free again has address 0 and keeps its generation; one that
     /// was never used is absent.
     pub backends: BTreeMap<u32, Backend>,
-    /// Rings by first chunk: the slots, exactly as many as the ring has. Shared, so that comparing the rings of ten
-    /// thousand Services with what was written before costs a pointer each.
-    pub rings: BTreeMap<u32, Arc<[u32]>>,
+    /// Rings by first chunk: the slots, exactly as many as the ring has.
+    pub rings: BTreeMap<u32, Slots>,
     /// Names by service id.
     pub names: BTreeMap<u32, String>,
     /// Which clients the frontends with `SERVICE_SOURCE_RANGES` let in.
@@ -63,7 +61,7 @@ pub enum Op {
         /// First chunk.
         chunk: u32,
         /// Backend indices, one a slot.
-        slots: Arc<[u32]>,
+        slots: Slots,
     },
     /// Names a service id.
     SetName {

@@ -16,7 +16,6 @@ use lb_common::{
     interface::Interface,
     name::Name,
     refusal::Refusal,
-    ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::ServiceStats,
@@ -138,15 +137,6 @@ impl Maps {
         self.pinned.backends.set(index, backend, 0).map_err(named(map::BACKENDS))
     }
 
-    fn set_ring(&mut self, first: u32, slots: &[u32]) -> Result<(), PinnedError> {
-        for (chunk, part) in (first..).zip(slots.chunks(CHUNK_SLOTS)) {
-            let mut value = RingChunk::default();
-            value.slots[..part.len()].copy_from_slice(part);
-            self.pinned.rings.set(chunk, value, 0).map_err(named(map::RINGS))?;
-        }
-        Ok(())
-    }
-
     fn remove_name(&mut self, id: u32) -> Result<(), PinnedError> {
         let zero = PerCpuValues::try_from(vec![ServiceStats::default(); self.cpus])
             .map_err(|source| named(map::SERVICE_STATS)(MapError::IoError(source)))?;
@@ -179,7 +169,7 @@ impl DataPlane for Maps {
     fn apply(&mut self, op: &Op) -> Result<(), PinnedError> {
         match op {
             Op::SetBackend { index, backend } => self.set_backend(*index, *backend),
-            Op::SetRing { chunk, slots } => self.set_ring(*chunk, slots),
+            Op::SetRing { chunk, slots } => self.pinned.set_slots(*chunk, slots),
             Op::SetName { id, name } => {
                 self.pinned.names.insert(id, Name::new(name), 0).map_err(named(map::NAMES))
             }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    os::fd::AsFd,
     path::PathBuf,
 };
 
@@ -22,14 +23,20 @@ use lb_common::{
     interface::Interface,
     name::Name,
     refusal::Refusal,
-    ring::{self, CHUNK_SLOTS, RingChunk},
+    ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{Service, ServiceKey},
     source_range::SourceRangeKey,
     stat::{ServiceStats, Stat},
 };
 
-use super::pin::PinDir;
+use lb_model::slots::Slots;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::{
+    pin::PinDir,
+    sys::{read_array, read_entries, write_array},
+};
 
 /// Why a pinned map did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +66,8 @@ pub enum PinnedError {
 /// The pinned maps of one data plane.
 pub struct Pinned {
     pub(super) services: HashMap<MapData, ServiceKey, Service>,
-    pub(super) rings: Array<MapData, RingChunk>,
+    /// Of [`RingChunk`]s, read and written a ring at a time.
+    rings: MapData,
     pub(super) backends: Array<MapData, Backend>,
     pub(super) filter: Array<MapData, u64>,
     flows: HashMap<MapData, FlowKey, Flow>,
@@ -96,7 +104,7 @@ impl Pinned {
         };
         Ok(Self {
             services: typed(map::SERVICES, open(map::SERVICES)?)?,
-            rings: typed(map::RINGS, open(map::RINGS)?)?,
+            rings: open_map(dir, map::RINGS)?,
             backends: typed(map::BACKENDS, open(map::BACKENDS)?)?,
             filter: typed(map::FILTER, open(map::FILTER)?)?,
             flows: typed(map::FLOWS, open(map::FLOWS)?)?,
@@ -132,7 +140,7 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn services(&self) -> Result<BTreeMap<ServiceKey, Service>, PinnedError> {
-        collect(map::SERVICES, &self.services)
+        self.entries(map::SERVICES)
     }
 
     /// Every endpoint index that was ever used; a free one has address 0.
@@ -140,12 +148,18 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn backends(&self) -> Result<BTreeMap<u32, Backend>, PinnedError> {
-        let mut found = BTreeMap::new();
-        for index in 1..self.backends.len() {
-            let backend = self.backends.get(&index, 0).map_err(named(map::BACKENDS))?;
-            if backend != Backend::default() {
-                found.insert(index, backend);
-            }
+        /// Entries a call.
+        const BATCH: usize = 4096;
+        let data = self.data(map::BACKENDS)?;
+        let (mut found, mut first, end) = (BTreeMap::new(), 1, self.backends.len());
+        while first < end {
+            let mut values = vec![0u8; BATCH.min((end - first) as usize) * size_of::<Backend>()];
+            read_array(data.fd().as_fd(), first, size_of::<Backend>(), &mut values)
+                .map_err(|source| named(map::BACKENDS)(MapError::IoError(source)))?;
+            let backends = records::<Backend>(&values);
+            let used = (first..).zip(backends).filter(|(_, backend)| *backend != Backend::default());
+            found.extend(used);
+            first += BATCH as u32;
         }
         Ok(found)
     }
@@ -183,15 +197,43 @@ impl Pinned {
         self.slots(service.ring, service.ring_size)
     }
 
-    /// The `size` slots of the ring that begins at `chunk`.
+    /// The `size` slots of the ring that begins at `chunk`, as far as the map goes.
     pub(super) fn slots(&self, chunk: u32, size: u32) -> Result<Vec<u32>, PinnedError> {
-        let chunks = chunk..chunk + ring::chunks(size);
-        let mut slots = Vec::with_capacity(chunks.len() * CHUNK_SLOTS);
-        for chunk in chunks {
-            slots.extend(self.rings.get(&chunk, 0).map_err(named(map::RINGS))?.slots);
+        let chunks =
+            size.div_ceil(CHUNK_SLOTS as u32).min(self.max_entries(map::RINGS).saturating_sub(chunk));
+        let mut values = vec![0u8; chunks as usize * size_of::<RingChunk>()];
+        if chunks > 0 {
+            read_array(self.rings.fd().as_fd(), chunk, size_of::<RingChunk>(), &mut values)
+                .map_err(|source| named(map::RINGS)(MapError::IoError(source)))?;
         }
+        let mut slots: Vec<u32> = records::<RingChunk>(&values).flat_map(|chunk| chunk.slots).collect();
         slots.truncate(size as usize);
         Ok(slots)
+    }
+
+    /// Writes a ring that begins at `chunk`.
+    pub(super) fn set_slots(&mut self, chunk: u32, slots: &Slots) -> Result<(), PinnedError> {
+        let mut chunks = vec![RingChunk::default(); slots.len().div_ceil(CHUNK_SLOTS)];
+        for (number, slot) in slots.iter().enumerate() {
+            chunks[number / CHUNK_SLOTS].slots[number % CHUNK_SLOTS] = slot;
+        }
+        write_array(self.rings.fd().as_fd(), chunk, size_of::<RingChunk>(), chunks.as_bytes())
+            .map_err(|source| named(map::RINGS)(MapError::IoError(source)))
+    }
+
+    /// Every entry of a hash map.
+    fn entries<K: FromBytes + Ord, V: FromBytes>(
+        &self,
+        name: &'static str,
+    ) -> Result<BTreeMap<K, V>, PinnedError> {
+        let data = self.data(name)?;
+        let (key, value) = (size_of::<K>() as u32, size_of::<V>() as u32);
+        let mut found = BTreeMap::new();
+        read_entries(data.fd().as_fd(), key, value, self.max_entries(name), |keys, values| {
+            found.extend(records::<K>(keys).zip(records::<V>(values)));
+        })
+        .map_err(|source| named(name)(MapError::IoError(source)))?;
+        Ok(found)
     }
 
     /// Flow halves of IPv4, in no order, each as it was when it was read. Flows come and go while the map is walked; the
@@ -250,7 +292,7 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn interfaces(&self) -> Result<BTreeMap<u32, Interface>, PinnedError> {
-        collect(map::INTERFACES, &self.interfaces)
+        self.entries(map::INTERFACES)
     }
 
     /// Names by service id.
@@ -258,7 +300,7 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn names(&self) -> Result<BTreeMap<u32, String>, PinnedError> {
-        let names = collect(map::NAMES, &self.names)?;
+        let names: BTreeMap<u32, Name> = self.entries(map::NAMES)?;
         Ok(names.into_iter().map(|(id, name)| (id, name.as_str().to_owned())).collect())
     }
 
@@ -267,7 +309,7 @@ impl Pinned {
     /// # Errors
     /// Where the map does not answer.
     pub fn refusals(&self) -> Result<BTreeMap<u32, Refusal>, PinnedError> {
-        collect(map::REFUSALS, &self.refusals)
+        self.entries(map::REFUSALS)
     }
 
     /// Drops by reason, all CPUs together, in the order of [`DropReason::ALL`].
@@ -334,11 +376,9 @@ fn typed<M: TryFrom<Map, Error = MapError>>(name: &'static str, map: Map) -> Res
     M::try_from(map).map_err(named(name))
 }
 
-fn collect<K: Pod + Ord, V: Pod>(
-    name: &'static str,
-    map: &HashMap<MapData, K, V>,
-) -> Result<BTreeMap<K, V>, PinnedError> {
-    map.iter().map(|entry| entry.map_err(named(name))).collect()
+/// Records that lie one behind the other.
+fn records<T: FromBytes>(bytes: &[u8]) -> impl Iterator<Item = T> {
+    bytes.chunks_exact(size_of::<T>()).filter_map(|record| T::read_from_bytes(record).ok())
 }
 
 pub(super) fn optional<V>(name: &'static str, found: Result<V, MapError>) -> Result<Option<V>, PinnedError> {

@@ -15,6 +15,7 @@ use std::{
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 const BPF_LINK_TYPE_TCX: u32 = 11;
@@ -42,9 +43,9 @@ struct LinkDetach {
     link_fd: u32,
 }
 
-/// `union bpf_attr` of `BPF_MAP_LOOKUP_BATCH`.
+/// `union bpf_attr` of `BPF_MAP_LOOKUP_BATCH` and `BPF_MAP_UPDATE_BATCH`.
 #[repr(C)]
-struct LookupBatch {
+struct Batch {
     in_batch: u64,
     out_batch: u64,
     keys: u64,
@@ -114,23 +115,41 @@ pub fn detach_pinned_link(path: &Path) -> io::Result<()> {
 /// Counts the entries of a hash map or an LPM trie of `most` entries, with keys of `key` and values of `value` bytes, a
 /// batch a call.
 ///
+/// # Errors
+/// As [`read_entries`].
+pub fn count_entries(map: BorrowedFd<'_>, key: u32, value: u32, most: u32) -> io::Result<u64> {
+    let mut total = 0;
+    read_entries(map, key, value, most, |keys, _| total += (keys.len() / key as usize) as u64)?;
+    Ok(total)
+}
+
+/// Reads the entries of a hash map or an LPM trie of `most` entries, with keys of `key` and values of `value` bytes, a
+/// batch a call: `take` gets the bytes of some keys and as many values at a time.
+///
 /// It asks for no lock of the whole map and leaves an LRU map's order as it is: the kernel copies each bucket under the
 /// bucket's own lock and marks nothing as used (`__htab_map_lookup_and_delete_batch`, kernel/bpf/hashtab.c; only a
-/// program's look-up calls `bpf_lru_node_set_ref`). Entries that come and go meanwhile may be missed or counted.
+/// program's look-up calls `bpf_lru_node_set_ref`). Entries that come and go meanwhile may be missed or read.
 ///
 /// # Errors
 /// Whatever bpf(2) answers.
-pub fn count_entries(map: BorrowedFd<'_>, key: u32, value: u32, most: u32) -> io::Result<u64> {
+pub fn read_entries(
+    map: BorrowedFd<'_>,
+    key: u32,
+    value: u32,
+    most: u32,
+    mut take: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
     /// Entries a call: more than any bucket holds, or the kernel answers ENOSPC.
     const BATCH: usize = 4096;
-    let mut keys = vec![0u8; key as usize * BATCH];
-    let mut values = vec![0u8; value as usize * BATCH];
+    let (key, value) = (key as usize, value as usize);
+    let mut keys = vec![0u8; key * BATCH];
+    let mut values = vec![0u8; value * BATCH];
     // Where the next batch begins: a bucket's number, or a key (`generic_map_lookup_batch`).
-    let mut cursor = vec![0u8; (key as usize).max(size_of::<u32>())];
+    let mut cursor = vec![0u8; key.max(size_of::<u32>())];
     let mut next = cursor.clone();
-    let (mut total, mut begun) = (0, false);
-    while total < u64::from(most) {
-        let mut attr = LookupBatch {
+    let (mut total, mut begun, mut ended) = (0, false, false);
+    while !ended && total < most as usize {
+        let mut attr = Batch {
             in_batch: if begun { cursor.as_ptr() as u64 } else { 0 },
             out_batch: next.as_mut_ptr() as u64,
             keys: keys.as_mut_ptr() as u64,
@@ -141,19 +160,68 @@ pub fn count_entries(map: BorrowedFd<'_>, key: u32, value: u32, most: u32) -> io
             flags: 0,
         };
         // SAFETY: the buffers hold `count` keys and values and one cursor of the map's sizes, and outlive the call.
-        let result = unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) };
-        match result {
-            Ok(_) => total += u64::from(attr.count),
+        match unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) } {
+            Ok(_) => {}
             // The last batch, which may be empty.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(total + u64::from(attr.count));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => ended = true,
             Err(error) => return Err(error),
         }
+        let count = attr.count as usize;
+        take(&keys[..count * key], &values[..count * value]);
+        total += count;
         mem::swap(&mut cursor, &mut next);
         begun = true;
     }
-    Ok(total)
+    Ok(())
+}
+
+/// Reads consecutive values of `value` bytes from an array map, from index `first` on, as many as `values` holds.
+///
+/// # Errors
+/// Whatever bpf(2) answers; `NotFound` where the array ends before.
+pub fn read_array(map: BorrowedFd<'_>, first: u32, value: usize, values: &mut [u8]) -> io::Result<()> {
+    let count = (values.len() / value) as u32;
+    // A batch begins behind the key that it is given.
+    let behind = first.checked_sub(1);
+    let mut keys = vec![0u32; count as usize];
+    let mut last = 0u32;
+    let mut attr = Batch {
+        in_batch: behind.as_ref().map_or(0, |behind| std::ptr::from_ref(behind) as u64),
+        out_batch: (&raw mut last) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count,
+        map_fd: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the buffers hold `count` indices and values and one index, and outlive the call.
+    match unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) } {
+        // What was asked for ends with the array.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && attr.count == count => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// Writes consecutive values of `value` bytes into an array map, from index `first` on.
+///
+/// # Errors
+/// Whatever bpf(2) answers.
+pub fn write_array(map: BorrowedFd<'_>, first: u32, value: usize, values: &[u8]) -> io::Result<()> {
+    let count = (values.len() / value) as u32;
+    let keys: Vec<u32> = (first..first + count).collect();
+    let mut attr = Batch {
+        in_batch: 0,
+        out_batch: 0,
+        keys: keys.as_ptr() as u64,
+        values: values.as_ptr() as u64,
+        count,
+        map_fd: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads `count` indices and values from the buffers, which outlive the call.
+    unsafe { bpf(BPF_MAP_UPDATE_BATCH, &mut attr) }.map(drop)
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

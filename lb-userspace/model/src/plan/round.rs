@@ -1,6 +1,6 @@
 //! One pass over everything desired: what gets room beside all that the maps hold now.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
     abi::map,
@@ -21,6 +21,7 @@ use crate::{
     op::{Capacity, Tables},
     refusal::reason,
     ring_ref::Role,
+    slots::Slots,
 };
 
 /// What the maps should hold after a round.
@@ -137,7 +138,7 @@ impl<'a> Round<'a> {
     /// members and then of the local members.
     fn place_rings(&mut self, id: u32, service: &DesiredService, indices: &[u32]) -> Option<Chunks> {
         let (clients, peers) = indices.split_at(service.members.len());
-        let mut placed: Vec<(Role, Placed, Arc<[u32]>)> = Vec::new();
+        let mut placed: Vec<(Role, Placed, Slots)> = Vec::new();
         for (role, indices) in [(Role::Clients, clients), (Role::Peers, peers)] {
             if indices.is_empty() {
                 continue;

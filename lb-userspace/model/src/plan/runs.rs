@@ -1,6 +1,6 @@
 //! Which parts of the flat array of ring chunks are taken.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use lb_common::ring::{self, CHUNK_SLOTS};
 
@@ -8,6 +8,7 @@ use crate::{
     desired::DesiredService,
     op::Tables,
     ring_ref::{RingRef, Role},
+    slots::Slots,
 };
 
 /// Chunks of the shortest ring: runs are counted in these.
@@ -70,7 +71,7 @@ impl Runs {
         &mut self,
         id: u32,
         role: Role,
-        slots: &Arc<[u32]>,
+        slots: &Slots,
         service: &DesiredService,
         tables: &Tables,
     ) -> Option<Placed> {

@@ -206,7 +206,7 @@ fn every_member_gets_its_share_of_the_ring() {
 fn nodes_that_number_endpoints_differently_choose_alike() {
     let endpoints_by_slot = |tables: &Tables| {
         let ring = &tables.rings[&tables.services[&key(80)].ring];
-        ring.iter().map(|index| BackendId::of(&tables.backends[index])).collect::<Vec<_>>()
+        ring.iter().map(|index| BackendId::of(&tables.backends[&index])).collect::<Vec<_>>()
     };
     let (mut one, mut other) = (Tables::default(), Tables::default());
     bring(&mut one, &web(&[80], 0..9), ROOMY);

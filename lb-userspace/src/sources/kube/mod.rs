@@ -83,8 +83,13 @@ async fn merge(mut changes: mpsc::Receiver<Change>, mut publisher: Publisher) {
     let mut next = Instant::now();
     while let Some(change) = changes.recv().await {
         let mut arrivals: Vec<_> = sets.take(change).into_iter().collect();
-        // Takes what is there already even where the time has come.
-        while let Ok(Some(change)) = timeout_at(next, changes.recv()).await {
+        // A timer takes a millisecond even where the time has come.
+        while next > Instant::now()
+            && let Ok(Some(change)) = timeout_at(next, changes.recv()).await
+        {
+            arrivals.extend(sets.take(change));
+        }
+        while let Ok(change) = changes.try_recv() {
             arrivals.extend(sets.take(change));
         }
         if let Some(snapshot) = sets.snapshot() {

@@ -96,7 +96,7 @@ pub(crate) fn assert_sound(tables: &Tables) {
         for RingRef { chunk, size, .. } in RingRef::of(service) {
             let ring = tables.rings.get(&chunk).unwrap_or_else(|| panic!("{key:?}: no ring for {service:?}"));
             assert_eq!(ring.len(), size as usize, "{key:?}");
-            let astray = |slot: &&u32| {
+            let astray = |slot: &u32| {
                 tables.backends.get(slot).is_none_or(|backend| {
                     backend.address.is_none() || backend.address.is_v4() != key.address.is_v4()
                 })
