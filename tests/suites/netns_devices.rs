@@ -10,6 +10,7 @@ use lb_tests::{
 };
 use lb_userspace::dataplane::{
     device::Device,
+    ethtool::strips_vlan_tags,
     neighbour,
     netlink::{Change, Netlink, changes},
     routes::{NextHop, Routes},
@@ -162,4 +163,18 @@ fn ipv6_routes_are_news_and_those_of_a_new_device_alone_are_not() {
     });
     assert!(news.contains(&Change::Devices), "{news:?}");
     assert!(!news.contains(&Change::Routes), "{news:?}");
+}
+
+#[test]
+fn a_driver_that_takes_vlan_tags_off_before_xdp_is_known() {
+    if !skip::need(&[NEEDS, &[skip::Need::Tool("ethtool")]].concat()) {
+        return;
+    }
+    let link = Link::new();
+    let strips = || link.node.enter(|| strips_vlan_tags("eth0")).unwrap();
+    for (setting, expected) in [("off", false), ("on", true)] {
+        link.node.run("ethtool", &["-K", "eth0", "rxvlan", setting]).unwrap();
+        assert_eq!(strips(), expected);
+    }
+    assert!(link.node.enter(|| strips_vlan_tags("eth9")).is_err());
 }

@@ -54,6 +54,9 @@ pub struct Device {
     pub default_route: bool,
     /// What it is on top of, for a VLAN device.
     pub vlan: Option<Vlan>,
+    /// VLAN devices are on top of it, and its driver takes tags off before XDP runs: XDP would take the frames of one
+    /// VLAN for those of another, and answer into the wrong one.
+    pub hides_tags: bool,
     /// XDP program, whosever it is.
     pub xdp: Option<XdpProgram>,
 }
@@ -166,6 +169,13 @@ impl Selection {
             Hook::Ingress => self.uplinks.values().chain(self.overlays.values()).find(it),
             Hook::Egress => self.uplinks.values().find(it),
         }
+    }
+
+    /// True where an uplink is a VLAN device on top of `device`.
+    pub fn carries_vlan_uplink(&self, device: &Device) -> bool {
+        self.uplinks
+            .values()
+            .any(|uplink| uplink.vlan.as_ref().is_some_and(|vlan| vlan.parent == device.index))
     }
 
     /// The devices that XDP runs on, in the order of their names.
@@ -306,6 +316,8 @@ mod tests {
         let (selection, _) = Selection::choose(&devices, &BTreeSet::new(), &[[192, 0, 2, 1].into()]);
         assert_eq!(names(&selection.uplinks), ["eth0", "eth0.100"]);
         assert!(selection.parents.is_empty());
+        let [eth0, vlan] = &devices;
+        assert!(selection.carries_vlan_uplink(eth0) && !selection.carries_vlan_uplink(vlan));
         assert_eq!(selection.xdp().map(|device| device.index).collect::<Vec<_>>(), [1]);
     }
 }

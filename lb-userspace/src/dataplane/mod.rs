@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod cleanup;
 pub mod device;
+pub mod ethtool;
 pub mod loader;
 pub mod lock;
 pub mod maps;

@@ -1,5 +1,5 @@
 //! What aya does not offer: which device a pinned link is on, letting go of one at once, and reading a map by the batch.
-//! The only place with raw system calls.
+//! The only place with raw calls of bpf(2).
 
 use std::{
     ffi::CString,

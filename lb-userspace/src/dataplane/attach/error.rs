@@ -37,6 +37,15 @@ pub enum AttachError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// XDP would not see which VLAN a frame belongs to.
+    #[error(
+        "{device} carries VLANs, and its driver takes the tags off before XDP runs: `ethtool -K {device} rxvlan off` \
+         makes it leave them; --mode tc does without XDP"
+    )]
+    HiddenTags {
+        /// Name of the device.
+        device: String,
+    },
     /// Any other refusal.
     #[error("attaching {hook} to {device}: {source}")]
     Program {

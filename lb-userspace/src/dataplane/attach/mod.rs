@@ -42,6 +42,8 @@ pub struct Attacher {
     mode: Mode,
     /// Devices whose driver has refused native XDP: not asked again.
     stepped_down: BTreeSet<u32>,
+    /// Devices that were said to hide VLAN tags.
+    hidden_tags: BTreeSet<u32>,
     /// Filters that stand for tcx links on an old kernel; none before the first look.
     filters: Option<BTreeSet<(u32, Hook)>>,
     /// An agent of another layout has left programs.
@@ -52,7 +54,8 @@ impl Attacher {
     /// An attacher of the programs in `ebpf`.
     pub fn new(dir: PinDir, ebpf: Ebpf, mode: Mode) -> Self {
         let takes_over = takeover::is_due(&dir);
-        Self { dir, ebpf, mode, stepped_down: BTreeSet::new(), filters: None, takes_over }
+        let (stepped_down, hidden_tags) = Default::default();
+        Self { dir, ebpf, mode, stepped_down, hidden_tags, filters: None, takes_over }
     }
 
     /// True until [`attach`](Self::attach), where an agent of another layout has left programs: they serve from its
@@ -94,7 +97,12 @@ impl Attacher {
             if selection.uplinks.contains_key(&device.name) && !with_tcx.contains(&device.index) {
                 continue;
             }
-            match self.xdp_of_mode(device) {
+            let result = if device.hides_tags && selection.carries_vlan_uplink(device) {
+                self.xdp_without_tags(device)
+            } else {
+                self.xdp_of_mode(device)
+            };
+            match result {
                 Ok(mode) => {
                     attached.insert(device.index, mode);
                 }
@@ -131,6 +139,20 @@ impl Attacher {
 
     fn link(&self, device: &Device, hook: Hook) -> PathBuf {
         self.dir.links().join(link_name(&device.name, hook))
+    }
+
+    /// What to do where XDP would not see to which VLAN a frame belongs: looked at again each time, for an operator can
+    /// change it.
+    fn xdp_without_tags(&mut self, device: &Device) -> Result<Attached, AttachError> {
+        let error = AttachError::HiddenTags { device: device.name.clone() };
+        match self.mode {
+            Mode::Native | Mode::Generic => return Err(error),
+            Mode::Auto if self.hidden_tags.insert(device.index) => {
+                tracing::warn!("packets of {} are met at tcx: {error}", device.name);
+            }
+            Mode::Auto | Mode::Tc => {}
+        }
+        unpin(&self.link(device, Hook::Xdp)).map(|()| Attached::Tc)
     }
 
     fn xdp_of_mode(&mut self, device: &Device) -> Result<Attached, AttachError> {

@@ -4,7 +4,7 @@ mod address;
 mod link;
 mod route;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use futures::{Stream, StreamExt, TryStream, TryStreamExt, future};
 use rtnetlink::{
@@ -19,6 +19,7 @@ use rtnetlink::{
 
 use super::{
     device::Device,
+    ethtool,
     routes::{NextHop, Routes},
     vlan,
 };
@@ -90,6 +91,12 @@ impl Netlink {
             device.default_route = routes.iter().any(|hop| hop.0 == device.index);
         }
         vlan::resolve(&mut devices);
+        let parents: BTreeSet<_> =
+            devices.iter().filter_map(|device| device.vlan.as_ref()).map(|vlan| vlan.parent).collect();
+        for device in devices.iter_mut().filter(|device| parents.contains(&device.index)) {
+            // A device without a driver of its own takes nothing off.
+            device.hides_tags = ethtool::strips_vlan_tags(&device.name).unwrap_or(false);
+        }
         Ok(devices)
     }
 
