@@ -40,7 +40,7 @@ pub mod map {
     pub const DROPS: &str = "drops";
     /// [`Stat`](crate::stat::Stat) → events, per-CPU array.
     pub const STATS: &str = "stats";
-    /// 0 → [`Bucket`](crate::limit::Bucket), per-CPU array of one.
+    /// Number of the bucket → [`Bucket`](crate::limit::Bucket), per-CPU array.
     pub const ANSWER_LIMIT: &str = "answer_limit";
     /// Service id → [`Name`](crate::name::Name), hash; never read by the kernel programs.
     pub const NAMES: &str = "names";

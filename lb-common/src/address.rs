@@ -1,7 +1,7 @@
 //! IP addresses as the tables keep them: one form for both families where it costs nothing, each family's own where a
 //! packet pays for every byte.
 
-use core::{fmt::Debug, hash::Hash};
+use core::{fmt::Debug, hash::Hash, hint::black_box};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -97,15 +97,29 @@ pub trait IpAddress:
     const IS_V6: bool;
     /// No address.
     const NONE: Self;
+    /// Source that clients on this node are given towards endpoints on this node, so that replies leave the node's
+    /// stack by an uplink, where they are translated back. Link-local for IPv4 (RFC 3927), a unique local address for
+    /// IPv6 (RFC 4193): nothing else may use them, and no device holds them.
+    const HAIRPIN: Self;
 
     /// In the form that both families share.
     fn address(self) -> Address;
     /// Out of that form; of an address of the other family, some address.
     fn from_address(address: Address) -> Self;
+    /// The same, moved word by word: LLVM makes a call of `memmove`, a loop over bytes on BPF, of a copy between two
+    /// places in memory.
+    fn apart(self) -> Self;
     /// The address by words, IPv4 in the last.
     fn words(self) -> V6;
-    /// Equality in as many instructions as the family needs: derived equality of arrays is a call on BPF.
-    fn is(self, other: Self) -> bool;
+    /// 0 where the two are equal. To be combined with others by `|`: each branch of a comparison is a way that the
+    /// verifier walks to the end, and derived equality of arrays is a call on BPF.
+    fn difference(self, other: Self) -> u32;
+
+    /// Equality.
+    #[inline(always)]
+    fn is(self, other: Self) -> bool {
+        self.difference(other) == 0
+    }
 
     /// True where there is none.
     #[inline(always)]
@@ -117,6 +131,7 @@ pub trait IpAddress:
 impl IpAddress for V4 {
     const IS_V6: bool = false;
     const NONE: Self = 0;
+    const HAIRPIN: Self = u32::from_ne_bytes([169, 254, 83, 76]);
 
     #[inline(always)]
     fn address(self) -> Address {
@@ -129,19 +144,25 @@ impl IpAddress for V4 {
     }
 
     #[inline(always)]
+    fn apart(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
     fn words(self) -> V6 {
         [0, 0, 0, self]
     }
 
     #[inline(always)]
-    fn is(self, other: Self) -> bool {
-        self == other
+    fn difference(self, other: Self) -> u32 {
+        self ^ other
     }
 }
 
 impl IpAddress for V6 {
     const IS_V6: bool = true;
     const NONE: Self = [0; 4];
+    const HAIRPIN: Self = [0xfd53_6c75u32.to_be(), 0x6963_6500u32.to_be(), 0, 1u32.to_be()];
 
     #[inline(always)]
     fn address(self) -> Address {
@@ -154,14 +175,20 @@ impl IpAddress for V6 {
     }
 
     #[inline(always)]
+    fn apart(self) -> Self {
+        let [a, b, c, d] = self;
+        [black_box(a), black_box(b), black_box(c), black_box(d)]
+    }
+
+    #[inline(always)]
     fn words(self) -> V6 {
         self
     }
 
     #[inline(always)]
-    fn is(self, other: Self) -> bool {
+    fn difference(self, other: Self) -> u32 {
         let ([a, b, c, d], [e, f, g, h]) = (self, other);
-        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
     }
 }
 

@@ -47,6 +47,14 @@ reasons! {
         "The kernel has no route to the endpoint or the client.";
     NoSourceAddress = "no-source-address",
         "The route to the endpoint leads through a device without an address to use as source.";
+    SourceNotAllowed = "source-not-allowed",
+        "The client is outside the Service's loadBalancerSourceRanges; dropped in silence, as kube-proxy does.";
+    PacketTooBig = "packet-too-big",
+        "The packet is longer than the route's MTU; answered with an ICMP fragmentation needed or packet too big.";
+    UnknownProtocol = "unknown-protocol",
+        "The address is a VIP of ours, and the packet is neither TCP, UDP, SCTP nor an ICMP that a VIP answers.";
+    FragmentUnmatched = "fragment-unmatched",
+        "A fragment for a VIP of ours whose first fragment was not seen.";
     Truncated = "truncated",
         "The packet shrank under the program's hands; a driver fault.";
 }

@@ -43,6 +43,16 @@ impl<A: IpAddress> FlowKey<A> {
         Self { src_be, dst_be, src_port_be, dst_port_be, protocol: u32::from(protocol) }
     }
 
+    /// 0 where the two are equal, see [`IpAddress::difference`].
+    #[inline(always)]
+    pub fn difference(&self, other: &Self) -> u32 {
+        self.src_be.difference(other.src_be)
+            | self.dst_be.difference(other.dst_be)
+            | u32::from(self.src_port_be ^ other.src_port_be)
+            | u32::from(self.dst_port_be ^ other.dst_port_be)
+            | (self.protocol ^ other.protocol)
+    }
+
     /// The tuple of the packets that go the other way.
     #[inline(always)]
     pub fn reversed(self) -> Self {
@@ -124,6 +134,14 @@ impl<A: IpAddress> Flow<A> {
     /// A half that turns `key` into the tuple `to`.
     #[inline(always)]
     pub fn translating(key: &FlowKey<A>, to: &FlowKey<A>) -> Self {
+        let mut flow = Self::default();
+        flow.translate(key, to);
+        flow
+    }
+
+    /// Makes this the half that turns `key` into the tuple `to`.
+    #[inline(always)]
+    pub fn translate(&mut self, key: &FlowKey<A>, to: &FlowKey<A>) {
         let l3_delta = checksum::combine(
             checksum::delta_address(key.src_be, to.src_be),
             checksum::delta_address(key.dst_be, to.dst_be),
@@ -132,16 +150,13 @@ impl<A: IpAddress> Flow<A> {
             checksum::delta16(key.src_port_be, to.src_port_be),
             checksum::delta16(key.dst_port_be, to.dst_port_be),
         );
-        Self {
-            src_be: to.src_be,
-            dst_be: to.dst_be,
-            src_port_be: to.src_port_be,
-            dst_port_be: to.dst_port_be,
-            l3_delta,
-            // The pseudo-header covers the addresses too (RFC 9293 §3.1, RFC 768).
-            l4_delta: checksum::combine(l3_delta, ports),
-            ..Self::default()
-        }
+        self.src_be = to.src_be;
+        self.dst_be = to.dst_be;
+        self.src_port_be = to.src_port_be;
+        self.dst_port_be = to.dst_port_be;
+        self.l3_delta = l3_delta;
+        // The pseudo-header covers the addresses too (RFC 9293 §3.1, RFC 768).
+        self.l4_delta = checksum::combine(l3_delta, ports);
     }
 
     /// The tuple after translation.
@@ -162,31 +177,46 @@ impl<A: IpAddress> Flow<A> {
         self.translated(key.protocol).reversed()
     }
 
-    /// The other half, given this half's key. Its next hop is not known: it is checked on first use.
+    /// The other half, given this half's key.
     #[inline(always)]
     pub fn other(&self, key: &FlowKey<A>) -> Self {
-        Self {
-            epoch: 0,
-            last_seen: self.last_seen,
-            backend: self.backend,
-            generation: self.generation,
-            service: self.service,
-            opened: self.opened,
-            state: self.state,
-            flags: (self.flags ^ FLOW_REVERSE) & FLOW_KIND,
-            ..Self::translating(&self.other_key(key), &key.reversed())
-        }
+        let mut other = Self::default();
+        self.write_other(key, &mut other);
+        other
+    }
+
+    /// Makes `other` the other half, given this half's key. Its next hop is not known: it is checked on first use.
+    #[inline(always)]
+    pub fn write_other(&self, key: &FlowKey<A>, other: &mut Self) {
+        other.translate(&self.other_key(key), &key.reversed());
+        other.forget_hop();
+        other.last_seen = self.last_seen;
+        other.backend = self.backend;
+        other.generation = self.generation;
+        other.service = self.service;
+        other.opened = self.opened;
+        other.state = self.state;
+        other.flags = (self.flags ^ FLOW_REVERSE) & FLOW_KIND;
+    }
+
+    /// No next hop: it is looked up on first use.
+    #[inline(always)]
+    fn forget_hop(&mut self) {
+        // Constants in a row become a call of `memset`, a loop over bytes on BPF.
+        let zero = core::hint::black_box(0);
+        (self.ifindex, self.macs, self.epoch) = (zero, [zero; 3], zero);
+        (self.mtu, self._pad) = (0, 0);
     }
 
     /// True where `self` (under some key) is the other half of `half` under `key`.
     #[inline(always)]
     pub fn is_other_of(&self, half: &Self, key: &FlowKey<A>) -> bool {
         let back = key.reversed();
-        self.src_be.is(back.src_be)
-            && self.dst_be.is(back.dst_be)
-            && self.src_port_be == back.src_port_be
-            && self.dst_port_be == back.dst_port_be
-            && (self.flags ^ half.flags) & FLOW_REVERSE != 0
+        let difference = self.src_be.difference(back.src_be)
+            | self.dst_be.difference(back.dst_be)
+            | u32::from(self.src_port_be ^ back.src_port_be)
+            | u32::from(self.dst_port_be ^ back.dst_port_be);
+        difference == 0 && (self.flags ^ half.flags) & FLOW_REVERSE != 0
     }
 
     /// True where the flow has been idle longer than its state allows.
@@ -234,24 +264,28 @@ pub struct RestoreRecord<A = V4> {
 
 impl<A: IpAddress> RestoreRecord<A> {
     /// The record of `flow` under `key`.
-    #[inline(always)]
     pub fn of(key: &FlowKey<A>, flow: &Flow<A>, now: Tick) -> Self {
-        let mut record = Self {
-            key: *key,
-            src_be: flow.src_be,
-            dst_be: flow.dst_be,
-            src_port_be: flow.src_port_be,
-            dst_port_be: flow.dst_port_be,
-            backend: flow.backend,
-            generation: flow.generation,
-            service: flow.service,
-            written: now,
-            state: flow.state,
-            flags: flow.flags & FLOW_KIND,
-            check: 0,
-        };
-        record.check = record.sum();
+        let mut record = Self::default();
+        record.write(key, flow, now);
         record
+    }
+
+    /// Makes this the record of `flow` under `key`, field by field: a record built elsewhere would not fit on a BPF
+    /// program's stack beside the flow.
+    #[inline(always)]
+    pub fn write(&mut self, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
+        self.key = FlowKey { src_be: key.src_be.apart(), dst_be: key.dst_be.apart(), ..*key };
+        self.src_be = flow.src_be.apart();
+        self.dst_be = flow.dst_be.apart();
+        self.src_port_be = flow.src_port_be;
+        self.dst_port_be = flow.dst_port_be;
+        self.backend = flow.backend;
+        self.generation = flow.generation;
+        self.service = flow.service;
+        self.written = now;
+        self.state = flow.state;
+        self.flags = flow.flags & FLOW_KIND;
+        self.check = self.sum();
     }
 
     #[inline(always)]
@@ -272,16 +306,17 @@ impl<A: IpAddress> RestoreRecord<A> {
     }
 
     /// The half that the record describes, where it is whole, for `key`, and not older than its state allows.
-    #[inline(always)]
     pub fn restore(&self, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
-        let whole = self.key.src_be.is(key.src_be)
-            && self.key.dst_be.is(key.dst_be)
-            && self.key.src_port_be == key.src_port_be
-            && self.key.dst_port_be == key.dst_port_be
-            && self.key.protocol == key.protocol
-            && self.check == self.sum();
+        let mut flow = Flow::default();
+        self.write_flow(key, now, &mut flow).then_some(flow)
+    }
+
+    /// As [`restore`](Self::restore), into `flow`; false, and nothing written, where there is no such half.
+    #[inline(always)]
+    pub fn write_flow(&self, key: &FlowKey<A>, now: Tick, flow: &mut Flow<A>) -> bool {
+        let whole = self.key.difference(key) | u32::from(self.check ^ self.sum()) == 0;
         if !whole || since(now, self.written) > tcp::idle_timeout(key.protocol as u8, self.state) {
-            return None;
+            return false;
         }
         let to = FlowKey {
             src_be: self.src_be,
@@ -290,17 +325,16 @@ impl<A: IpAddress> RestoreRecord<A> {
             dst_port_be: self.dst_port_be,
             protocol: key.protocol,
         };
-        Some(Flow {
-            epoch: 0,
-            last_seen: now,
-            backend: self.backend,
-            generation: self.generation,
-            service: self.service,
-            opened: self.written,
-            state: self.state,
-            flags: self.flags,
-            ..Flow::translating(key, &to)
-        })
+        flow.translate(key, &to);
+        flow.forget_hop();
+        flow.last_seen = now;
+        flow.backend = self.backend;
+        flow.generation = self.generation;
+        flow.service = self.service;
+        flow.opened = self.written;
+        flow.state = self.state;
+        flow.flags = self.flags;
+        true
     }
 }
 
@@ -320,31 +354,20 @@ pub struct RestoreBucket<A = V4> {
 }
 
 impl<A: IpAddress> RestoreBucket<A> {
-    /// The half for `key`, if a record has it.
+    /// Writes the half for `key` into `flow`, if a record has it.
     #[inline(always)]
-    pub fn find(&self, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
-        match self.ways[0].restore(key, now) {
-            Some(flow) => Some(flow),
-            None => self.ways[1].restore(key, now),
-        }
+    pub fn find(&self, key: &FlowKey<A>, now: Tick, flow: &mut Flow<A>) -> bool {
+        self.ways[0].write_flow(key, now, flow) || self.ways[1].write_flow(key, now, flow)
     }
 
-    /// Keeps a record: in place of an older one of the same tuple, else of the one that was written longer ago.
+    /// Keeps the record of a half: in place of an older one of the same tuple, else of the one that was written longer
+    /// ago.
     #[inline(always)]
-    pub fn keep(&mut self, record: RestoreRecord<A>, now: Tick) {
-        let same = |way: &RestoreRecord<A>| {
-            way.key.src_be.is(record.key.src_be)
-                && way.key.dst_be.is(record.key.dst_be)
-                && way.key.src_port_be == record.key.src_port_be
-                && way.key.dst_port_be == record.key.dst_port_be
-        };
-        let second = same(&self.ways[1])
-            || (!same(&self.ways[0]) && since(now, self.ways[1].written) > since(now, self.ways[0].written));
-        if second {
-            self.ways[1] = record;
-        } else {
-            self.ways[0] = record;
-        }
+    pub fn keep(&mut self, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
+        let same = |way: &RestoreRecord<A>| way.key.difference(key) == 0;
+        let older = since(now, self.ways[1].written) > since(now, self.ways[0].written);
+        let second = same(&self.ways[1]) | (!same(&self.ways[0]) & older);
+        self.ways[usize::from(second)].write(key, flow, now);
     }
 }
 

@@ -4,6 +4,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::time::{Tick, since};
 
+/// Bucket of resets and ICMP errors.
+pub const ANSWERS: u32 = 0;
+/// Bucket of echo replies, apart so that a flood of pings does not silence the rest.
+pub const ECHOES: u32 = 1;
+/// Number of buckets.
+pub const BUCKETS: u32 = 2;
+
 /// Answers (RST, ICMP errors) a CPU may send in a burst: what Linux allows ICMP by default (`icmp_msgs_burst` is 50,
 /// `icmp_msgs_per_sec` 1000) with room for a second's worth.
 pub const BURST: u32 = 1000;

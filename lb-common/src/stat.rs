@@ -66,7 +66,21 @@ stats! {
     Answered = "answered",
         "Resets and ICMP errors sent.";
     AnswerSuppressed = "answer-suppressed",
-        "Resets and ICMP errors held back by the rate limit.";
+        "Resets, ICMP errors and echo replies held back by the rate limit.";
+    EchoAnswered = "echo-answered",
+        "Echo requests to a VIP that were answered.";
+    ErrorTranslated = "error-translated",
+        "ICMP errors about a translated packet, translated for the side that they are meant for.";
+    FragmentFollowed = "fragment-followed",
+        "Fragments without ports that followed the first fragment of their datagram.";
+    Encapsulated = "encapsulated",
+        "Packets sent to an endpoint's node in an outer IP header (direct server return).";
+    Decapsulated = "decapsulated",
+        "Packets that another node sent here in an outer IP header.";
+    Hairpinned = "hairpinned",
+        "Flows whose client is on this node, as its endpoint is, and that take the hairpin address as source.";
+    AffinityKept = "affinity-kept",
+        "Flows that went to the endpoint of their client's earlier ones.";
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub mod flag {
 
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;
+/// IP protocol number of SCTP.
+pub const SCTP: u8 = 132;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
@@ -76,7 +78,7 @@ pub const fn is_closed(state: State) -> bool {
 /// Idle time after which a flow in `state` is over.
 #[inline(always)]
 pub const fn idle_timeout(protocol: u8, state: State) -> Tick {
-    if protocol != TCP {
+    if protocol == UDP {
         return if state & REPLIED != 0 { timeout::UDP_REPLIED } else { timeout::UDP_OPENING };
     }
     if state & RESET != 0 {
@@ -94,7 +96,7 @@ pub const fn idle_timeout(protocol: u8, state: State) -> Tick {
 
 /// The state in one word, as the command line shows it.
 pub const fn state_name(protocol: u8, state: State) -> &'static str {
-    if protocol != TCP {
+    if protocol == UDP {
         return if state & REPLIED != 0 { "Replied" } else { "Unreplied" };
     }
     if state & RESET != 0 {

@@ -41,7 +41,7 @@ macro_rules! steps {
 }
 
 steps! {
-    /// The packet is not an unfragmented IPv4 TCP or UDP packet with sound headers: passed untouched.
+    /// Not an IP packet with sound headers, or nothing that a frontend can serve: passed untouched.
     NotOurs = 1,
     /// A live flow: a = `FLOW_*` flags, b = backend index, c = service id.
     FlowHit = 2,
@@ -82,4 +82,25 @@ steps! {
     Answer = 19,
     /// Neither port nor address can be ours: passed untouched.
     Filtered = 20,
+    /// The Service is limited to source ranges: a = 1 where the client is in one.
+    SourceRange = 21,
+    /// The client's earlier flows went to an endpoint that still takes new ones: a = backend index.
+    AffinityHit = 22,
+    /// The client's replies would not pass this node's uplinks: the flow takes the hairpin address, from, as source.
+    Hairpin = 23,
+    /// Sent to the endpoint's node in an outer header: from and to = that header's addresses.
+    Encapsulated = 24,
+    /// Another node, from, sent the packet here in an outer header, which was taken off.
+    Decapsulated = 25,
+    /// A fragment without ports, of a datagram whose first fragment was seen: a = ports (source in the upper half, host
+    /// byte order).
+    FragmentFollowed = 26,
+    /// A fragment without ports, of a datagram whose first fragment was not seen.
+    FragmentUnmatched = 27,
+    /// An echo request to a VIP.
+    Echo = 28,
+    /// An ICMP error about a packet of a flow: a = type, b = code; from and to = addresses after translation.
+    ErrorTranslated = 29,
+    /// Longer than the way on takes: a = its IP length, b = MTU.
+    TooBig = 30,
 }

@@ -2,14 +2,16 @@
 
 use aya_ebpf::{
     bindings::bpf_fib_lookup,
-    maps::{Array, LruHashMap},
+    maps::{Array, LruHashMap, PerCpuArray},
 };
 use lb_common::{
     address::{IpAddress, V4, V6},
     flow::{Flow, FlowKey, RestoreBucket},
+    time::Tick,
+    workspace::Workspace,
 };
 
-use crate::maps;
+use crate::{maps, parts};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -17,8 +19,13 @@ const AF_INET6: u8 = 10;
 /// A family as the kernel serves it.
 pub(crate) trait Family: IpAddress {
     fn flows() -> &'static LruHashMap<FlowKey<Self>, Flow<Self>>;
+    fn workspace() -> &'static PerCpuArray<Workspace<Self>>;
     fn restore() -> &'static Array<RestoreBucket<Self>>;
     fn restore_mask() -> u32;
+    /// See [`lb_common::pipeline::claim`].
+    fn claim() -> bool;
+    /// See [`lb_common::pipeline::keep_records`].
+    fn keep_records(now: Tick);
     /// Writes family and addresses of a query.
     fn ask(query: &mut bpf_fib_lookup, src: Self, dst: Self);
     /// The source address of an answer.
@@ -32,6 +39,11 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn workspace() -> &'static PerCpuArray<Workspace<Self>> {
+        &maps::WORKSPACE
+    }
+
+    #[inline(always)]
     fn restore() -> &'static Array<RestoreBucket<Self>> {
         &maps::RESTORE
     }
@@ -39,6 +51,16 @@ impl Family for V4 {
     #[inline(always)]
     fn restore_mask() -> u32 {
         maps::RESTORE_MASK.load()
+    }
+
+    #[inline(always)]
+    fn claim() -> bool {
+        parts::claim_ipv4() != 0
+    }
+
+    #[inline(always)]
+    fn keep_records(now: Tick) {
+        parts::keep_records_ipv4(now);
     }
 
     #[inline(always)]
@@ -62,6 +84,11 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn workspace() -> &'static PerCpuArray<Workspace<Self>> {
+        &maps::WORKSPACE6
+    }
+
+    #[inline(always)]
     fn restore() -> &'static Array<RestoreBucket<Self>> {
         &maps::RESTORE6
     }
@@ -69,6 +96,16 @@ impl Family for V6 {
     #[inline(always)]
     fn restore_mask() -> u32 {
         maps::RESTORE6_MASK.load()
+    }
+
+    #[inline(always)]
+    fn claim() -> bool {
+        parts::claim_ipv6() != 0
+    }
+
+    #[inline(always)]
+    fn keep_records(now: Tick) {
+        parts::keep_records_ipv6(now);
     }
 
     #[inline(always)]

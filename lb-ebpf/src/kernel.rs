@@ -3,46 +3,38 @@
 use core::marker::PhantomData;
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup},
-    helpers::{bpf_ktime_get_coarse_ns, generated::bpf_fib_lookup as fib_lookup},
+    bindings::{BPF_ANY, BPF_NOEXIST},
+    helpers::bpf_ktime_get_coarse_ns,
+    maps::lpm_trie::Key,
 };
 use lb_common::{
-    address::IpAddress,
+    address::Address,
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     filter::Bit,
-    flow::{Flow, FlowKey, RestoreRecord},
+    flow::{Flow, FlowKey},
+    fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     packet::Packet,
     pipeline::{Bytes, Hook, InsertError, Route, Stage},
     ring::CHUNK_SLOTS,
-    service::{Service, ServiceKey},
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
+    source_range::SourceRangeKey,
     stat::{ServiceStats, Stat},
+    tcp::State,
     time::{self, Tick},
-    trace::{Step, TraceStep},
+    trace::Step,
+    workspace::Workspace,
 };
 
-use crate::{family::Family, maps};
-
-/// `BPF_FIB_LOOKUP_SRC` (kernel 6.7): report the route's preferred source.
-const BPF_FIB_LOOKUP_SRC: u32 = 1 << 4;
-const EEXIST: i32 = -17;
-
-/// What differs between an XDP frame and an skb; see the methods of the same name of [`Hook`].
-pub(crate) trait Buffer {
-    const STAGE: Stage;
-    const L3: usize;
-    fn bytes(&self, offset: usize, length: usize) -> Option<Bytes>;
-    fn linear_len(&self) -> usize;
-    fn len(&self) -> usize;
-    fn ifindex(&self) -> u32;
-    /// The program's context, for helpers.
-    fn context(&self) -> *mut core::ffi::c_void;
-    fn rewrite<A: IpAddress>(&mut self, packet: &Packet<A>, flow: &Flow<A>, hop: bool) -> bool;
-    fn set_macs(&mut self, macs: &[u32; 3]) -> bool;
-    fn grow(&mut self, bytes: u32) -> bool;
-    fn cut(&mut self, length: u32) -> bool;
-    fn store<const N: usize>(&mut self, offset: usize, words: &[u16; N]) -> bool;
-}
+use crate::{
+    buffer::Buffer,
+    family::Family,
+    fib,
+    maps::{self, add, inserted},
+    trace::{note, tracing},
+    words::copy,
+};
 
 /// A buffer with the maps beside it.
 pub(crate) struct Kernel<B, A> {
@@ -54,30 +46,6 @@ impl<B, A> Kernel<B, A> {
     #[inline(always)]
     pub(crate) fn new(buffer: B) -> Self {
         Self { buffer, family: PhantomData }
-    }
-}
-
-#[inline(always)]
-fn tracing() -> bool {
-    maps::TRACING.load() != 0
-}
-
-/// Adds to a counter of this CPU, which nothing else writes meanwhile.
-#[inline(always)]
-fn add(counter: Option<*mut u64>, amount: u64) {
-    if let Some(counter) = counter
-        && !tracing()
-    {
-        // SAFETY: the map returned the pointer; BPF programs do not migrate, and softirqs do not nest.
-        unsafe { *counter += amount };
-    }
-}
-
-fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(EEXIST) => Err(InsertError::Exists),
-        Err(_) => Err(InsertError::Full),
     }
 }
 
@@ -103,8 +71,23 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
+    fn segment_payload(&self) -> u32 {
+        self.buffer.segment_payload()
+    }
+
+    #[inline(always)]
+    fn pull(&mut self, length: usize) {
+        self.buffer.pull(length);
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.buffer.ifindex()
+    }
+
+    #[inline(always)]
+    fn workspace(&self) -> *mut Workspace<A> {
+        A::workspace().get_ptr_mut(0).unwrap_or(core::ptr::null_mut())
     }
 
     #[inline(always)]
@@ -122,6 +105,12 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     fn epoch(&self) -> u32 {
         // SAFETY: the map returned the pointer; the agent writes the word whole.
         maps::RUNTIME.get_ptr(0).map_or(0, |runtime| unsafe { (*runtime).epoch })
+    }
+
+    #[inline(always)]
+    fn zero(&self) -> u32 {
+        // SAFETY: as for `epoch`.
+        maps::RUNTIME.get_ptr(0).map_or(0, |runtime| unsafe { (*runtime)._pad })
     }
 
     #[inline(always)]
@@ -143,10 +132,27 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
+    fn read_into(&self, half: *mut Flow<A>, flow: &mut Flow<A>) {
+        // SAFETY: as for `read`.
+        unsafe { copy(half, flow) };
+    }
+
+    #[inline(always)]
     fn write(&self, half: *mut Flow<A>, flow: &Flow<A>) {
         if !tracing() {
             // SAFETY: as for `read`.
-            unsafe { *half = *flow };
+            unsafe { copy(flow, half) };
+        }
+    }
+
+    #[inline(always)]
+    fn touch(&self, half: *mut Flow<A>, state: State, now: Tick) {
+        if !tracing() {
+            // SAFETY: as for `read`.
+            unsafe {
+                (*half).state = state;
+                (*half).last_seen = now;
+            }
         }
     }
 
@@ -172,27 +178,80 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn find_record(&self, hash: u64, key: &FlowKey<A>, now: Tick) -> Option<Flow<A>> {
-        let bucket = A::restore().get_ptr(hash as u32 & A::restore_mask())?;
+    fn find_record(&self, hash: u64, key: &FlowKey<A>, now: Tick, flow: &mut Flow<A>) -> bool {
+        let Some(bucket) = A::restore().get_ptr(hash as u32 & A::restore_mask()) else {
+            return false;
+        };
         // SAFETY: the map returned the pointer. Another CPU may be writing: a record carries a check for that.
-        unsafe { (*bucket).find(key, now) }
+        unsafe { (*bucket).find(key, now, flow) }
     }
 
     #[inline(always)]
-    fn keep_record(&self, hash: u64, record: RestoreRecord<A>, now: Tick) {
+    fn claim(&self) -> bool {
+        A::claim()
+    }
+
+    #[inline(always)]
+    fn keep_records(&self, now: Tick) {
+        A::keep_records(now);
+    }
+
+    #[inline(always)]
+    fn keep_record(&self, hash: u64, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
         if tracing() {
             return;
         }
         if let Some(bucket) = A::restore().get_ptr_mut(hash as u32 & A::restore_mask()) {
             // SAFETY: as for `find_record`.
-            unsafe { (*bucket).keep(record, now) };
+            unsafe { (*bucket).keep(key, flow, now) };
         }
     }
 
     #[inline(always)]
-    fn service(&self, key: &ServiceKey) -> Option<Service> {
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentPorts> {
         // SAFETY: copied out at once.
-        unsafe { maps::SERVICES.get(key).copied() }
+        unsafe { maps::FRAGMENTS.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn keep_fragment(&self, key: &FragmentKey, ports: FragmentPorts) {
+        if !tracing() {
+            // A full table evicts; what is lost is one datagram.
+            let _ = maps::FRAGMENTS.insert(key, ports, BPF_ANY.into());
+        }
+    }
+
+    #[inline(always)]
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        // SAFETY: copied out at once.
+        unsafe { maps::AFFINITY.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn keep_affinity(&self, key: &AffinityKey, affinity: Affinity) {
+        if !tracing() {
+            // A full table evicts the client that came longest ago.
+            let _ = maps::AFFINITY.insert(key, affinity, BPF_ANY.into());
+        }
+    }
+
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey, service: &mut Service) -> bool {
+        // SAFETY: copied out at once.
+        match unsafe { maps::SERVICES.get(key) } {
+            Some(found) => {
+                // SAFETY: both are values of maps.
+                unsafe { copy(found, service) };
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn has_catch_all(&self, key: &ServiceKey) -> bool {
+        // SAFETY: one word is read.
+        unsafe { maps::SERVICES.get(key) }.is_some_and(|service| service.flags & SERVICE_CATCH_ALL != 0)
     }
 
     #[inline(always)]
@@ -203,8 +262,17 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn backend(&self, index: u32) -> Option<Backend> {
-        maps::BACKENDS.get(index).copied()
+    fn backend(&self, index: u32, backend: &mut Backend) -> bool {
+        // SAFETY: both are values of maps.
+        maps::BACKENDS.get(index).map(|found| unsafe { copy(found, backend) }).is_some()
+    }
+
+    #[inline(always)]
+    fn endpoint_flags(&self, index: u32, generation: u32) -> Option<u8> {
+        maps::BACKENDS
+            .get(index)
+            .filter(|backend| backend.generation == generation)
+            .map(|backend| backend.flags)
     }
 
     #[inline(always)]
@@ -214,32 +282,27 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn route(&self, src_be: A, dst_be: A, packet: &Packet<A>) -> Route<A> {
-        // SAFETY: an all-zero `bpf_fib_lookup` is valid: integers and unions of integers.
-        let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-        A::ask(&mut query, src_be, dst_be);
-        query.l4_protocol = packet.protocol;
-        query.ifindex = self.buffer.ifindex();
-        let wants_source = src_be.is_none() && maps::FIB_SRC.load() != 0;
-        let flags = if wants_source { BPF_FIB_LOOKUP_SRC } else { 0 };
-        // `tot_len` stays 0: the packet may be a GSO aggregate that leaves in smaller pieces.
-        // SAFETY: context and query are valid, the size is the query's.
-        let code = unsafe {
-            fib_lookup(self.buffer.context(), &raw mut query, size_of::<bpf_fib_lookup>() as i32, flags)
-        };
-        let (d, s) = (query.dmac, query.smac);
-        let macs = [
-            u32::from_ne_bytes([d[0], d[1], d[2], d[3]]),
-            u32::from_ne_bytes([d[4], d[5], s[0], s[1]]),
-            u32::from_ne_bytes([s[2], s[3], s[4], s[5]]),
-        ];
-        let source_be = if wants_source { A::source(&query) } else { A::NONE };
-        Route { code: i64::from(code), ifindex: query.ifindex, macs, source_be }
+    fn admits(&self, service: u32, client: A) -> bool {
+        let SourceRangeKey { prefix_len, service_be, address } =
+            SourceRangeKey::of_client(service, client.address());
+        let [a, b, c, d] = address.words_be;
+        maps::SOURCE_RANGES.get(Key::new(prefix_len, [service_be, a, b, c, d])).is_some()
     }
 
     #[inline(always)]
-    fn take_answer_token(&self, now: Tick) -> bool {
-        match maps::ANSWER_LIMIT.get_ptr_mut(0) {
+    fn is_peer(&self, address: A) -> bool {
+        // SAFETY: only whether it is there is asked.
+        unsafe { maps::PEERS.get(address.address()).is_some() }
+    }
+
+    #[inline(always)]
+    fn route(&self, src_be: A, dst_be: A, packet: &Packet<A>) -> Route<A> {
+        fib::look_up(self.buffer.context(), self.buffer.ifindex(), packet.protocol, src_be, dst_be)
+    }
+
+    #[inline(always)]
+    fn take_token(&self, bucket: u32, now: Tick) -> bool {
+        match maps::ANSWER_LIMIT.get_ptr_mut(bucket) {
             // SAFETY: this CPU's bucket.
             Some(bucket) if !tracing() => unsafe { (*bucket).take(now) },
             _ => true,
@@ -282,24 +345,18 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn step_between(&self, step: Step, [a, b, c]: [u32; 3], from: A, to: A) {
-        if !tracing() {
-            return;
+    fn step(&self, step: Step, a: u32, b: u32, c: u32) {
+        static NO_ADDRESSES: [Address; 2] = [Address::NONE; 2];
+        if tracing() {
+            note(step as u32, a, b, c, &NO_ADDRESSES);
         }
-        // Element 0 counts the steps.
-        let Some(head) = maps::TRACE.get_ptr_mut(0) else {
-            return;
-        };
-        // SAFETY: the trace map belongs to one run of one program.
-        let number = unsafe {
-            (*head).a += 1;
-            (*head).a
-        };
-        if let Some(element) = maps::TRACE.get_ptr_mut(number) {
-            // SAFETY: as above.
-            unsafe {
-                *element = TraceStep { kind: step as u32, a, b, c, from: from.address(), to: to.address() }
-            };
+    }
+
+    #[inline(always)]
+    fn step_between(&self, step: Step, values: [u32; 3], from: A, to: A) {
+        if tracing() {
+            let [a, b, c] = values;
+            note(step as u32, a, b, c, &[from.address(), to.address()]);
         }
     }
 
@@ -319,8 +376,18 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn cut(&mut self, length: u32) -> bool {
-        self.buffer.cut(length)
+    fn encapsulate(&mut self, bytes: u32) -> bool {
+        self.buffer.encapsulate(bytes, A::IS_V6)
+    }
+
+    #[inline(always)]
+    fn decapsulate(&mut self, bytes: u32) -> bool {
+        self.buffer.decapsulate(bytes)
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, length: u32) -> bool {
+        self.buffer.resize(length)
     }
 
     #[inline(always)]

@@ -2,15 +2,27 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
+mod buffer;
+#[cfg(target_arch = "bpf")]
 mod family;
+#[cfg(target_arch = "bpf")]
+mod fib;
 #[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod parts;
+#[cfg(target_arch = "bpf")]
 mod programs;
 #[cfg(target_arch = "bpf")]
 mod skb;
+#[cfg(target_arch = "bpf")]
+mod trace;
+#[cfg(target_arch = "bpf")]
+mod vlan;
+#[cfg(target_arch = "bpf")]
+mod words;
 #[cfg(target_arch = "bpf")]
 mod xdp;
 

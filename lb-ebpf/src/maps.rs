@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     Global,
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_NO_PREALLOC, bpf_fib_lookup},
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
@@ -16,8 +16,9 @@ use lb_common::{
     flow::{Flow, FlowKey, RestoreBucket},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
-    limit::Bucket,
+    limit::{self, Bucket},
     name::Name,
+    pipeline::InsertError,
     refusal::Refusal,
     ring::RingChunk,
     runtime::Runtime,
@@ -25,7 +26,10 @@ use lb_common::{
     snat,
     stat::{ServiceStats, Stat},
     trace::TraceStep,
+    workspace::Workspace,
 };
+
+use crate::trace::tracing;
 
 /// Counters of services; ids are dense, so as many as there may be services.
 #[map(name = "service_stats")]
@@ -47,6 +51,17 @@ pub(crate) static FLOWS: LruHashMap<FlowKey<V4>, Flow<V4>> = LruHashMap::with_ma
 #[map(name = "flows6")]
 pub(crate) static FLOWS6: LruHashMap<FlowKey<V6>, Flow<V6>> =
     LruHashMap::with_max_entries(capacity::FLOWS6, 0);
+
+/// Not pinned: each set of loaded programs has its own, and a CPU runs one of them at a time.
+#[map(name = "workspace")]
+pub(crate) static WORKSPACE: PerCpuArray<Workspace<V4>> = PerCpuArray::with_max_entries(1, 0);
+
+#[map(name = "workspace6")]
+pub(crate) static WORKSPACE6: PerCpuArray<Workspace<V6>> = PerCpuArray::with_max_entries(1, 0);
+
+/// A query of 64 bytes less on the stack.
+#[map(name = "fib_query")]
+pub(crate) static FIB_QUERY: PerCpuArray<bpf_fib_lookup> = PerCpuArray::with_max_entries(1, 0);
 
 #[map(name = "restore")]
 pub(crate) static RESTORE: Array<RestoreBucket> = Array::with_max_entries(capacity::RESTORE, 0);
@@ -86,7 +101,7 @@ pub(crate) static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DropRe
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Stat::COUNT, 0);
 
 #[map(name = "answer_limit")]
-pub(crate) static ANSWER_LIMIT: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static ANSWER_LIMIT: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(limit::BUCKETS, 0);
 
 /// Not read here: declared so that the loader creates and pins it with the rest.
 #[map(name = "names")]
@@ -117,3 +132,25 @@ pub(crate) static RESTORE_MASK: Global<u32> = Global::new(capacity::RESTORE - 1)
 
 #[unsafe(no_mangle)]
 pub(crate) static RESTORE6_MASK: Global<u32> = Global::new(capacity::RESTORE6 - 1);
+
+const EEXIST: i32 = -17;
+
+/// What an insertion came to.
+pub(crate) fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(EEXIST) => Err(InsertError::Exists),
+        Err(_) => Err(InsertError::Full),
+    }
+}
+
+/// Adds to a counter of this CPU, which nothing else writes meanwhile.
+#[inline(always)]
+pub(crate) fn add(counter: Option<*mut u64>, amount: u64) {
+    if let Some(counter) = counter
+        && !tracing()
+    {
+        // SAFETY: the map returned the pointer; BPF programs do not migrate, and softirqs do not nest.
+        unsafe { *counter += amount };
+    }
+}

@@ -26,13 +26,14 @@ proptest! {
     fn a_record_restores_its_half_and_no_other(from in key(), to in key(), stranger in key()) {
         let flow = Flow { backend: 3, service: 4, generation: 5, ..Flow::translating(&from, &to) };
         let mut bucket = RestoreBucket::default();
-        bucket.keep(RestoreRecord::of(&from, &flow, 100), 100);
-        let restored = bucket.find(&from, 101).unwrap();
+        bucket.keep(&from, &flow, 100);
+        let mut restored = Flow::default();
+        prop_assert!(bucket.find(&from, 101, &mut restored));
         prop_assert_eq!(restored.translated(0), flow.translated(0));
         prop_assert_eq!((restored.backend, restored.service, restored.generation), (3, 4, 5));
         prop_assert_eq!((restored.l3_delta, restored.l4_delta), (flow.l3_delta, flow.l4_delta));
         prop_assume!(stranger != from);
-        prop_assert_eq!(bucket.find(&stranger, 101), None);
+        prop_assert!(!bucket.find(&stranger, 101, &mut restored));
     }
 
     #[test]
@@ -52,9 +53,9 @@ fn a_bucket_keeps_the_two_newest() {
     let mut bucket = RestoreBucket::default();
     for (age, key) in keys.iter().enumerate() {
         let now = 1000 + age as Tick;
-        bucket.keep(RestoreRecord::of(key, &Flow::translating(key, &to), now), now);
+        bucket.keep(key, &Flow::translating(key, &to), now);
     }
-    let found: Vec<_> = keys.iter().map(|key| bucket.find(key, 1003).is_some()).collect();
+    let found: Vec<_> = keys.iter().map(|key| bucket.find(key, 1003, &mut Flow::default())).collect();
     assert_eq!(found, [false, true, true]);
 }
 

@@ -1,26 +1,29 @@
 //! The pipeline's [`Hook`] on the host: maps are ordered maps, the route is fixed, time stands where the test put it.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, UnsafeCell},
     collections::BTreeMap,
 };
 
 use lb_common::{
     address::V4,
+    affinity::{Affinity, AffinityKey},
     backend::Backend,
     checksum,
     drop_reason::DropReason,
     filter::Bit,
-    flow::{Flow, FlowKey, RestoreBucket, RestoreRecord},
+    flow::{Flow, FlowKey, RestoreBucket},
+    fragment::{FragmentKey, FragmentPorts},
     interface::{INTERFACE_XDP, Interface},
     packet::{ETHERNET_LEN, Packet},
-    pipeline::{Bytes, FIB_SUCCESS, Hook, InsertError, Route, Stage},
-    service::{Service, ServiceKey},
+    pipeline::{self, Bytes, FIB_SUCCESS, Hook, InsertError, Route, Stage},
+    service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     snat,
     stat::Stat,
-    tcp::TCP,
+    tcp::{State, TCP},
     time::Tick,
     trace::Step,
+    workspace::Workspace,
 };
 
 /// Interface that the route leads through.
@@ -35,6 +38,9 @@ pub(crate) struct Host {
     pub(crate) now: Cell<Tick>,
     pub(crate) flows: RefCell<BTreeMap<FlowKey, Flow>>,
     pub(crate) records: RefCell<BTreeMap<u64, RestoreBucket>>,
+    pub(crate) fragments: RefCell<BTreeMap<FragmentKey, FragmentPorts>>,
+    pub(crate) affinities: RefCell<BTreeMap<AffinityKey, Affinity>>,
+    pub(crate) workspace: UnsafeCell<Workspace>,
     pub(crate) services: BTreeMap<ServiceKey, Service>,
     pub(crate) backends: BTreeMap<u32, Backend>,
     pub(crate) drops: RefCell<BTreeMap<u32, u64>>,
@@ -74,6 +80,16 @@ impl Hook for Host {
         self.packet.len()
     }
 
+    fn segment_payload(&self) -> u32 {
+        0
+    }
+
+    fn pull(&mut self, _length: usize) {}
+
+    fn workspace(&self) -> *mut Workspace {
+        self.workspace.get()
+    }
+
     fn ifindex(&self) -> u32 {
         1
     }
@@ -90,6 +106,10 @@ impl Hook for Host {
         self.epoch
     }
 
+    fn zero(&self) -> u32 {
+        0
+    }
+
     /// Everything may be ours: what the tables answer must not depend on the filter.
     fn filter(&self, _bit: Bit) -> bool {
         true
@@ -103,8 +123,18 @@ impl Hook for Host {
         self.flows.borrow()[&half]
     }
 
+    fn read_into(&self, half: FlowKey, flow: &mut Flow) {
+        *flow = self.read(half);
+    }
+
     fn write(&self, half: FlowKey, flow: &Flow) {
         self.flows.borrow_mut().insert(half, *flow);
+    }
+
+    fn touch(&self, half: FlowKey, state: State, now: Tick) {
+        if let Some(flow) = self.flows.borrow_mut().get_mut(&half) {
+            (flow.state, flow.last_seen) = (state, now);
+        }
     }
 
     fn insert_new(&self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
@@ -123,16 +153,44 @@ impl Hook for Host {
         self.flows.borrow_mut().remove(key).is_some()
     }
 
-    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick) -> Option<Flow> {
-        self.records.borrow().get(&hash)?.find(key, now)
+    fn find_record(&self, hash: u64, key: &FlowKey, now: Tick, flow: &mut Flow) -> bool {
+        self.records.borrow().get(&hash).is_some_and(|bucket| bucket.find(key, now, flow))
     }
 
-    fn keep_record(&self, hash: u64, record: RestoreRecord, now: Tick) {
-        self.records.borrow_mut().entry(hash).or_default().keep(record, now);
+    fn claim(&self) -> bool {
+        pipeline::claim(self)
     }
 
-    fn service(&self, key: &ServiceKey) -> Option<Service> {
-        self.services.get(key).copied()
+    fn keep_records(&self, now: Tick) {
+        pipeline::keep_records(self, now);
+    }
+
+    fn keep_record(&self, hash: u64, key: &FlowKey, flow: &Flow, now: Tick) {
+        self.records.borrow_mut().entry(hash).or_default().keep(key, flow, now);
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<FragmentPorts> {
+        self.fragments.borrow().get(key).copied()
+    }
+
+    fn keep_fragment(&self, key: &FragmentKey, ports: FragmentPorts) {
+        self.fragments.borrow_mut().insert(*key, ports);
+    }
+
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        self.affinities.borrow().get(key).copied()
+    }
+
+    fn keep_affinity(&self, key: &AffinityKey, affinity: Affinity) {
+        self.affinities.borrow_mut().insert(*key, affinity);
+    }
+
+    fn service(&self, key: &ServiceKey, service: &mut Service) -> bool {
+        self.services.get(key).map(|found| *service = *found).is_some()
+    }
+
+    fn has_catch_all(&self, key: &ServiceKey) -> bool {
+        self.services.get(key).is_some_and(|service| service.flags & SERVICE_CATCH_ALL != 0)
     }
 
     /// Rings of one endpoint: the service's `ring` is its index.
@@ -140,8 +198,12 @@ impl Hook for Host {
         Some(chunk / 1000)
     }
 
-    fn backend(&self, index: u32) -> Option<Backend> {
-        self.backends.get(&index).copied()
+    fn backend(&self, index: u32, backend: &mut Backend) -> bool {
+        self.backends.get(&index).map(|found| *backend = *found).is_some()
+    }
+
+    fn endpoint_flags(&self, index: u32, generation: u32) -> Option<u8> {
+        self.backends.get(&index).filter(|found| found.generation == generation).map(|found| found.flags)
     }
 
     fn interface(&self, ifindex: u32) -> Option<Interface> {
@@ -149,10 +211,18 @@ impl Hook for Host {
     }
 
     fn route(&self, _src_be: u32, _dst_be: u32, _packet: &Packet) -> Route<V4> {
-        Route { code: FIB_SUCCESS, ifindex: OUT, macs: [1, 2, 3], source_be: NODE_BE }
+        Route { code: FIB_SUCCESS, ifindex: OUT, macs: [1, 2, 3], source_be: NODE_BE, mtu: 1500 }
     }
 
-    fn take_answer_token(&self, _now: Tick) -> bool {
+    fn admits(&self, _service: u32, _client: V4) -> bool {
+        true
+    }
+
+    fn is_peer(&self, _address: V4) -> bool {
+        false
+    }
+
+    fn take_token(&self, _bucket: u32, _now: Tick) -> bool {
         true
     }
 
@@ -195,8 +265,17 @@ impl Hook for Host {
         true
     }
 
-    fn cut(&mut self, length: u32) -> bool {
-        self.packet.truncate(length as usize);
+    fn encapsulate(&mut self, bytes: u32) -> bool {
+        self.grow(bytes)
+    }
+
+    fn decapsulate(&mut self, bytes: u32) -> bool {
+        self.packet.drain(ETHERNET_LEN..ETHERNET_LEN + bytes as usize);
+        true
+    }
+
+    fn resize(&mut self, length: u32) -> bool {
+        self.packet.resize(length as usize, 0);
         true
     }
 

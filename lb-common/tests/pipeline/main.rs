@@ -12,7 +12,7 @@ use lb_common::{
     drop_reason::DropReason,
     flow::{Flow, FlowKey},
     packet::Packet,
-    pipeline::{Action, run},
+    pipeline::{Action, finish},
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     tcp::{TCP, UDP},
 };
@@ -62,7 +62,7 @@ fn udp(src: Side, dst: Side, payload: &[u8]) -> Vec<u8> {
 /// Sends a packet through and returns the action with what became of it.
 fn send(host: &mut Host, packet: Vec<u8>) -> (Action, Vec<u8>) {
     host.packet = packet;
-    let verdict = run(host);
+    let verdict = finish(host);
     assert!(verdict.action() != Action::Forward || verdict.number() == OUT);
     (verdict.action(), host.packet.clone())
 }

@@ -19,13 +19,10 @@ fn with(packet: &Spec, offset: usize, bytes: &[u8]) -> Vec<u8> {
 fn strangers() -> Vec<(&'static str, Vec<u8>)> {
     let ours = tcp(FROM, TO_REMOTE, SYN);
     let whole = ours.build();
-    let mut ping = ours.build();
-    ping[23] = 1;
     vec![
         ("ARP", with(&ours, 12, &[0x08, 0x06])),
         ("IPv6", with(&ours, 12, &[0x86, 0xdd])),
         ("a VLAN tag", with(&ours, 12, &[0x81, 0x00])),
-        ("an ICMP packet to a VIP", ping),
         ("IP version 5", with(&ours, 14, &[0x55])),
         ("an IP header of 16 bytes", with(&ours, 14, &[0x44])),
         ("an IP header longer than the packet", with(&ours, 14, &[0x4f])),
@@ -33,8 +30,6 @@ fn strangers() -> Vec<(&'static str, Vec<u8>)> {
         ("a total length shorter than the headers", with(&ours, 16, &[0, 30])),
         ("a TCP header of 16 bytes", with(&ours, 46, &[0x40])),
         ("a TCP header longer than the packet", with(&ours, 46, &[0xf0])),
-        ("a first fragment", with(&ours, 20, &[0x20, 0x00])),
-        ("a later fragment", with(&ours, 20, &[0x00, 0x10])),
         ("a frame cut inside the TCP header", whole[..44].to_vec()),
         ("a frame cut inside the IP header", whole[..30].to_vec()),
         ("an Ethernet header alone", whole[..14].to_vec()),

@@ -101,6 +101,41 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
             "No frontend, VIP, source port or local endpoint fits it: no table is looked up.".to_owned()
         }
         Step::Answer => format!("Its sender is sent {}.", answer(a)),
+        Step::SourceRange if a == 1 => {
+            "The client is inside the Service's loadBalancerSourceRanges.".to_owned()
+        }
+        Step::SourceRange => "The client is outside the Service's loadBalancerSourceRanges.".to_owned(),
+        Step::AffinityHit => {
+            format!("sessionAffinity: the client's earlier flows went to backend {a}, and so does this one.")
+        }
+        Step::Hairpin => format!(
+            "Replies would not pass an uplink of this node: the endpoint sees {} as the client.",
+            IpAddr::from(from)
+        ),
+        Step::Encapsulated => format!(
+            "Direct server return: it travels inside a header from {} to the endpoint's node {}.",
+            IpAddr::from(from),
+            IpAddr::from(to)
+        ),
+        Step::Decapsulated => {
+            format!("Node {} sent it here inside another header, which is taken off.", IpAddr::from(from))
+        }
+        Step::FragmentFollowed => format!(
+            "It is a later fragment; the first one of its datagram had the ports {} -> {}.",
+            a >> 16,
+            a & 0xffff
+        ),
+        Step::FragmentUnmatched => {
+            "It is a later fragment, and the first one of its datagram was not seen.".to_owned()
+        }
+        Step::Echo => "It is an echo request to a VIP of ours, which is answered here.".to_owned(),
+        Step::ErrorTranslated => format!(
+            "It is an ICMP error (type {a}, code {b}) about a packet of that flow; it becomes {} -> {}, and so \
+             does the packet that it quotes.",
+            IpAddr::from(from),
+            IpAddr::from(to)
+        ),
+        Step::TooBig => format!("Its {a} bytes are more than the {b} that the way on takes."),
     }
 }
 
