@@ -4,6 +4,7 @@
 mod dual_stack;
 mod events;
 mod health_check;
+mod look_inside;
 mod metrics;
 mod node;
 mod policy;

@@ -113,6 +113,19 @@ impl Node {
         self.peer.ip("address add 2001:db8::2/64 dev eth0 nodad").unwrap();
     }
 
+    /// The other end of the uplink.
+    pub(crate) fn peer(&self) -> &Namespace {
+        &self.peer
+    }
+
+    /// Makes the other end of the uplink send packets to these networks here.
+    pub(crate) fn route_from_peer(&self, networks: &[&str]) {
+        for network in networks {
+            let node = if network.contains(':') { "2001:db8::1" } else { "192.0.2.1" };
+            self.peer.ip(&format!("route add {network} via {node}")).unwrap();
+        }
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.namespace.command(binary().unwrap()).unwrap();
         self.arguments(&mut command, arguments);

@@ -65,7 +65,7 @@ enum Half {
 enum Forwarding {
     /// Through this node's stack, the client's address kept.
     Local,
-    /// Through this node's stack, with a source address whose replies pass tcx egress.
+    /// To a pod of this node for a client on this node: with a source address whose replies pass tcx egress.
     Hairpin,
     /// Source and destination rewritten; replies return through this node.
     #[serde(rename = "SNAT")]
@@ -186,9 +186,9 @@ fn row<A: IpAddress>(
         opened_at: clock.rfc3339(flow.opened),
         last_seen_at: clock.rfc3339(flow.last_seen),
         service: services.get(&flow.service).cloned().unwrap_or_default(),
-        out_interface: (flow.flags & (FLOW_LOCAL | FLOW_HAIRPIN) == 0 && flow.ifindex != 0)
+        out_interface: (flow.flags & FLOW_LOCAL == 0 && flow.ifindex != 0)
             .then(|| devices::name(device_names, flow.ifindex)),
-        via_stack: flow.flags & (FLOW_VIA_STACK | FLOW_LOCAL | FLOW_HAIRPIN) != 0,
+        via_stack: flow.flags & (FLOW_VIA_STACK | FLOW_LOCAL) != 0,
         backend: flow.backend,
         age: clock.since(flow.opened),
         idle: clock.since(flow.last_seen),
@@ -263,8 +263,11 @@ mod tests {
         };
         let pod = FlowKey { src_be: v6("fd00:244::5"), src_port_be: 40_001u16.to_be(), ..client6 };
         let hairpin = FlowKey { src_be: v6("fd00::2"), dst_be: pod.src_be, ..client6 };
-        let hairpin =
-            Flow { flags: FLOW_HAIRPIN | FLOW_LOCAL, ..timed(&forward, Flow::translating(&pod, &hairpin)) };
+        let hairpin = Flow {
+            flags: FLOW_HAIRPIN | FLOW_VIA_STACK,
+            ifindex: 2,
+            ..timed(&forward, Flow::translating(&pod, &hairpin))
+        };
         vec![
             row4(&client, &forward),
             row4(&forward.other_key(&client), &reverse),
@@ -292,7 +295,7 @@ mod tests {
         TCP       198.51.100.7:40000   203.0.113.10:80         172.18.0.2:51234  10.244.1.5:8080   SNAT        -        Established  5m    3s    default/web:http  eth0
         UDP       198.51.100.7:40000   203.0.113.10:80         -                 10.244.1.5:8080   Local       -        Expired      150m  120m  default/web:http  -
         TCP       [2001:db8::7]:40000  [2001:db8:ffff::10]:80  -                 -                 DSR         fd00::3  Established  5m    3s    default/web:http  eth0
-        TCP       [fd00:244::5]:40001  [2001:db8:ffff::10]:80  [fd00::2]:40000   [fd00:244::5]:80  Hairpin     -        Opening      5m    3s    default/web:http  -
+        TCP       [fd00:244::5]:40001  [2001:db8:ffff::10]:80  [fd00::2]:40000   [fd00:244::5]:80  Hairpin     -        Opening      5m    3s    default/web:http  eth0
         ");
     }
 
@@ -304,7 +307,7 @@ mod tests {
         TCP       Reverse  198.51.100.7:40000   203.0.113.10:80         172.18.0.2:51234  10.244.1.5:8080   SNAT        -        Established  5m    3s    default/web:http  -     xdp    3
         UDP       Forward  198.51.100.7:40000   203.0.113.10:80         -                 10.244.1.5:8080   Local       -        Expired      150m  120m  default/web:http  -     stack  0
         TCP       Forward  [2001:db8::7]:40000  [2001:db8:ffff::10]:80  -                 -                 DSR         fd00::3  Established  5m    3s    default/web:http  eth0  xdp    0
-        TCP       Forward  [fd00:244::5]:40001  [2001:db8:ffff::10]:80  [fd00::2]:40000   [fd00:244::5]:80  Hairpin     -        Opening      5m    3s    default/web:http  -     stack  0
+        TCP       Forward  [fd00:244::5]:40001  [2001:db8:ffff::10]:80  [fd00::2]:40000   [fd00:244::5]:80  Hairpin     -        Opening      5m    3s    default/web:http  eth0  stack  0
         ");
     }
 

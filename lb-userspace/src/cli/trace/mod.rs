@@ -131,12 +131,14 @@ fn run_hooks(
 
 /// Remembers the address of the endpoint that a step names by index.
 fn name_endpoint(pinned: &Pinned, step: &TraceStep, names: &mut Names) -> Result<(), CliError> {
-    let named = matches!(Step::from_u32(step.kind), Some(Step::FlowHit | Step::FlowRestored));
-    if named {
-        let backend = pinned.backend(step.b)?;
-        if !backend.address.is_none() {
-            names.endpoints.insert(step.b, names::socket(backend.address, backend.port_be));
-        }
+    let index = match Step::from_u32(step.kind) {
+        Some(Step::FlowHit | Step::FlowRestored) => step.b,
+        Some(Step::AffinityHit) => step.a,
+        _ => return Ok(()),
+    };
+    let backend = pinned.backend(index)?;
+    if !backend.address.is_none() {
+        names.endpoints.insert(index, names::socket(backend.address, backend.port_be));
     }
     Ok(())
 }
@@ -148,7 +150,7 @@ fn report(
     stages: &[(Hook, Vec<TraceStep>)],
     names: &Names,
 ) -> Trace {
-    let verdict = stages.last().map_or(Verdict::LeftToStack, |(_, steps)| Verdict::of(steps, names));
+    let verdict = stages.last().map_or(Verdict::LeftToStack, |(_, steps)| Verdict::of(packet, steps, names));
     let view = |step: &TraceStep, text: String| StepView {
         step: Step::from_u32(step.kind).map_or_else(|| step.kind.to_string(), |kind| format!("{kind:?}")),
         a: step.a,

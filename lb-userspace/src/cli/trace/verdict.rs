@@ -1,6 +1,6 @@
 //! What the steps of a packet amount to.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use lb_common::{
     drop_reason::DropReason,
@@ -8,7 +8,10 @@ use lb_common::{
 };
 use serde::Serialize;
 
-use super::explain::{Names, answer};
+use super::{
+    explain::{Names, answer},
+    packet::Packet,
+};
 use crate::cli::{devices, names};
 
 /// What would become of the packet.
@@ -24,6 +27,15 @@ pub(crate) enum Verdict {
         /// Device it leaves by.
         interface: String,
     },
+    /// Out to another node as it is, inside an outer header.
+    Encapsulate {
+        /// Source of the outer header.
+        source: IpAddr,
+        /// Destination of the outer header: the endpoint's node.
+        node: IpAddr,
+        /// Device it leaves by.
+        interface: String,
+    },
     /// To an endpoint on this node, through the stack.
     Deliver {
         /// New source.
@@ -31,12 +43,13 @@ pub(crate) enum Verdict {
         /// New destination.
         destination: String,
     },
-    /// Not sent on; the sender is told.
+    /// Not sent on; the sender gets an answer.
     Answer {
         /// What it is sent.
         with: &'static str,
-        /// Why.
-        reason: &'static str,
+        /// Why it is refused, if it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
     },
     /// Not sent on, in silence.
     Drop {
@@ -54,7 +67,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// The verdict of a program's steps.
-    pub(crate) fn of(steps: &[TraceStep], names: &Names) -> Self {
+    pub(crate) fn of(packet: &Packet, steps: &[TraceStep], names: &Names) -> Self {
         let last = |kind: Step| steps.iter().rev().find(|step| step.kind == kind as u32);
         let (source, destination) = last(Step::Rewrite)
             .map(|step| {
@@ -63,19 +76,25 @@ impl Verdict {
                 (source.to_string(), destination.to_string())
             })
             .unwrap_or_default();
-        let reason = last(Step::Drop)
-            .and_then(|step| DropReason::from_u32(step.a))
-            .map_or("unknown", DropReason::as_str);
-        let end = steps.last().and_then(|step| Step::from_u32(step.kind).map(|kind| (kind, step.a)));
-        match end {
-            Some((Step::Forward, ifindex)) => {
-                Self::Forward { source, destination, interface: devices::name(&names.devices, ifindex) }
+        let reason =
+            last(Step::Drop).map(|step| DropReason::from_u32(step.a).map_or("unknown", DropReason::as_str));
+        let Some((end, kind)) = steps.last().and_then(|step| Some((step, Step::from_u32(step.kind)?))) else {
+            return Self::Pass { reason: why_untouched(None) };
+        };
+        match (kind, last(Step::Encapsulated)) {
+            (Step::Forward, Some(outer)) => Self::Encapsulate {
+                source: outer.from.into(),
+                node: outer.to.into(),
+                interface: devices::name(&names.devices, end.a),
+            },
+            (Step::Forward, None) => {
+                Self::Forward { source, destination, interface: devices::name(&names.devices, end.a) }
             }
-            Some((Step::Pass, _)) => Self::Deliver { source, destination },
-            Some((Step::Answer, icmp_type)) => Self::Answer { with: answer(icmp_type), reason },
-            Some((Step::Drop, _)) => Self::Drop { reason },
-            Some((Step::LeftToStack, _)) => Self::LeftToStack,
-            other => Self::Pass { reason: why_untouched(other.map(|(kind, _)| kind)) },
+            (Step::Pass, _) => Self::Deliver { source, destination },
+            (Step::Answer, _) => Self::Answer { with: answer(packet, end.a, end.b), reason },
+            (Step::Drop, _) => Self::Drop { reason: reason.unwrap_or("unknown") },
+            (Step::LeftToStack, _) => Self::LeftToStack,
+            _ => Self::Pass { reason: why_untouched(Some(kind)) },
         }
     }
 }
@@ -86,7 +105,8 @@ fn why_untouched(last: Option<Step>) -> &'static str {
         None => {
             "its flow's replies are handled where they leave this node (tcx egress), not where they would enter"
         }
-        Some(Step::NotOurs) => "Sluice handles unfragmented IPv4 TCP and UDP only",
+        Some(Step::NotOurs) => "it is nothing that a frontend serves",
+        Some(Step::FragmentUnmatched) => "the first fragment of its datagram was not seen",
         // A frontend was found and a sender that cannot be answered, or a frame for another station: the pipeline
         // stops before it says "frontend".
         Some(Step::FlowMiss) => {
@@ -103,10 +123,16 @@ impl fmt::Display for Verdict {
             Self::Forward { source, destination, interface } => {
                 write!(f, "forwarded through {interface} as {source} -> {destination}")
             }
+            Self::Encapsulate { source, node, interface } => {
+                write!(f, "forwarded through {interface} inside a header {source} -> {node}")
+            }
             Self::Deliver { source, destination } => {
                 write!(f, "delivered on this node as {source} -> {destination}")
             }
-            Self::Answer { with, reason } => write!(f, "refused ({reason}), answered with {with}"),
+            Self::Answer { with, reason: Some(reason) } => {
+                write!(f, "refused ({reason}), answered with {with}")
+            }
+            Self::Answer { with, reason: None } => write!(f, "answered with {with}"),
             Self::Drop { reason } => write!(f, "dropped ({reason})"),
             Self::LeftToStack => f.write_str("left to the node's stack"),
             Self::Pass { reason } => write!(f, "passed to the node's stack untouched: {reason}"),
@@ -116,9 +142,8 @@ impl fmt::Display for Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
+    use crate::cli::trace::args::Transport;
 
     fn verdict(steps: &[(Step, u32)]) -> String {
         let steps: Vec<_> = steps
@@ -131,7 +156,18 @@ mod tests {
                 ..TraceStep::default()
             })
             .collect();
-        Verdict::of(&steps, &Names::default()).to_string()
+        Verdict::of(&packet(Transport::Tcp), &steps, &Names::default()).to_string()
+    }
+
+    fn packet(transport: Transport) -> Packet {
+        let source = "198.51.100.7:40000".parse().unwrap();
+        Packet {
+            transport,
+            source,
+            destination: "203.0.113.10:80".parse().unwrap(),
+            tcp_flags: 0,
+            fragment: None,
+        }
     }
 
     #[test]
@@ -153,5 +189,21 @@ mod tests {
         );
         assert_eq!(verdict(&[(Step::LeftToStack, 0)]), "left to the node's stack");
         assert!(verdict(&[(Step::FlowMiss, 0), (Step::ServiceMiss, 0)]).contains("no Service claims"));
+    }
+
+    #[test]
+    fn what_goes_to_another_node_as_it_is_names_the_outer_header() {
+        assert_eq!(
+            verdict(&[(Step::Encapsulated, 0), (Step::Forward, 7)]),
+            "forwarded through if7 inside a header 10.0.0.1 -> 10.0.0.2"
+        );
+    }
+
+    #[test]
+    fn an_echo_is_answered_and_not_refused() {
+        let steps =
+            [Step::Echo, Step::Answer].map(|kind| TraceStep { kind: kind as u32, ..TraceStep::default() });
+        let verdict = Verdict::of(&packet(Transport::Icmp), &steps, &Names::default());
+        assert_eq!(verdict.to_string(), "answered with an ICMP echo reply");
     }
 }

@@ -9,14 +9,14 @@ use lb_common::{
     address::Address,
     backend::{BACKEND_LOCAL, BACKEND_TERMINATING},
     drop_reason::DropReason,
-    flow::{FLOW_LOCAL, FLOW_REVERSE},
+    flow::{FLOW_ENCAPSULATED, FLOW_HAIRPIN, FLOW_LOCAL, FLOW_REVERSE},
     pipeline::{FIB_FRAG_NEEDED, FIB_NO_NEIGHBOUR, FIB_SUCCESS},
-    service::SERVICE_LOCAL,
+    service::{SERVICE_DSR, SERVICE_LOCAL},
     tcp, time,
     trace::{Step, TraceStep},
 };
 
-use super::packet::Packet;
+use super::{args::Transport, packet::Packet};
 use crate::cli::{
     devices,
     names::{self, FrontendType, ServiceNames, Target},
@@ -60,7 +60,7 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
     };
     match kind {
         Step::NotOurs => {
-            "It is not an unfragmented IPv4 TCP or UDP packet with sound headers: not ours.".to_owned()
+            "It is no IP packet with sound headers, or nothing that a frontend serves: not ours.".to_owned()
         }
         Step::FlowHit => flow_hit(a, &names.endpoint(b), &names.service(c)),
         Step::FlowMiss => "No flow knows this tuple.".to_owned(),
@@ -80,9 +80,9 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
             "{} is a VIP of ours: ports without a Service are answered like closed ones.",
             packet.destination.ip()
         ),
-        Step::RingSlot => format!("The tuple's hash picks slot {a} of the ring, which holds backend {b}."),
+        Step::RingSlot => format!("Its hash picks slot {a} of the ring, which holds backend {b}."),
         Step::Backend => backend(names::socket(to, a as u16), b),
-        Step::Fib => fib(i64::from(a.cast_signed()), &names.device(b), from),
+        Step::Fib => fib(packet, i64::from(a.cast_signed()), &names.device(b), from),
         Step::SourcePort if c == 1 => format!("The client's source port {a} is kept."),
         Step::SourcePort => format!("Source port {a} is free towards the endpoint, at attempt {}.", b + 1),
         Step::Rewrite => format!(
@@ -100,13 +100,16 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
         Step::Filtered => {
             "No frontend, VIP, source port or local endpoint fits it: no table is looked up.".to_owned()
         }
-        Step::Answer => format!("Its sender is sent {}.", answer(a)),
+        Step::Answer => format!("Its sender is sent {}.", answer(packet, a, b)),
         Step::SourceRange if a == 1 => {
             "The client is inside the Service's loadBalancerSourceRanges.".to_owned()
         }
         Step::SourceRange => "The client is outside the Service's loadBalancerSourceRanges.".to_owned(),
         Step::AffinityHit => {
-            format!("sessionAffinity: the client's earlier flows went to backend {a}, and so does this one.")
+            let endpoint = names.endpoint(a);
+            format!(
+                "sessionAffinity: the client's earlier flows went to endpoint {endpoint}, and so does this one."
+            )
         }
         Step::Hairpin => format!(
             "Replies would not pass an uplink of this node: the endpoint sees {} as the client.",
@@ -139,12 +142,18 @@ fn sentence(packet: &Packet, step: &TraceStep, names: &Names) -> String {
     }
 }
 
-/// What goes back to a sender, by the number that [`Step::Answer`] carries.
-pub(super) fn answer(icmp_type: u32) -> &'static str {
-    match icmp_type {
-        0 => "a TCP reset",
-        3 => "an ICMP port unreachable",
-        11 => "an ICMP time exceeded",
+/// What goes back to a sender, by the ICMP type and code that [`Step::Answer`] carries (RFC 792, RFC 4443).
+pub(super) fn answer(packet: &Packet, kind: u32, code: u32) -> &'static str {
+    match (packet.transport, packet.source.is_ipv4(), kind, code) {
+        (Transport::Icmp, true, ..) => "an ICMP echo reply",
+        (Transport::Icmp, false, ..) => "an ICMPv6 echo reply",
+        (_, _, 0, _) => "a TCP reset",
+        (_, true, 3, 4) => "an ICMP fragmentation needed",
+        (_, true, 3, _) => "an ICMP port unreachable",
+        (_, true, 11, _) => "an ICMP time exceeded",
+        (_, false, 1, _) => "an ICMPv6 port unreachable",
+        (_, false, 2, _) => "an ICMPv6 packet too big",
+        (_, false, 3, _) => "an ICMPv6 time exceeded",
         _ => "an ICMP error",
     }
 }
@@ -155,8 +164,12 @@ fn target(packet: &Packet) -> Target {
 
 fn flow_hit(flags: u32, endpoint: &str, service: &str) -> String {
     let has = |flag: u8| flags & u32::from(flag) != 0;
-    let place = if has(FLOW_LOCAL) { "on this node" } else { "on another node" };
-    if has(FLOW_REVERSE) {
+    let place = if has(FLOW_LOCAL | FLOW_HAIRPIN) { "on this node" } else { "on another node" };
+    if has(FLOW_ENCAPSULATED) {
+        format!(
+            "It belongs to a live flow of Service {service}, encapsulated to the node of endpoint {endpoint}."
+        )
+    } else if has(FLOW_REVERSE) {
         format!("It is a reply from endpoint {endpoint} {place}, of a live flow of Service {service}.")
     } else {
         format!("It belongs to a live flow of Service {service} to endpoint {endpoint} {place}.")
@@ -176,7 +189,8 @@ fn service_hit(packet: &Packet, service: &str, flags: u32, ring_size: u32) -> St
         (0, false) => "it has no endpoint".to_owned(),
         (slots, _) => format!("its ring has {slots} slots"),
     };
-    format!("{} is {kind} of Service {service}, externalTrafficPolicy {policy}; {ring}.", target(packet))
+    let dsr = if flags & SERVICE_DSR == 0 { "" } else { ", direct server return" };
+    format!("{} is {kind} of Service {service}, externalTrafficPolicy {policy}{dsr}; {ring}.", target(packet))
 }
 
 fn backend(endpoint: SocketAddr, flags: u32) -> String {
@@ -190,7 +204,7 @@ fn backend(endpoint: SocketAddr, flags: u32) -> String {
 }
 
 /// A FIB look-up; codes are `BPF_FIB_LKUP_RET_*` of the kernel's include/uapi/linux/bpf.h.
-fn fib(code: i64, device: &str, source: Address) -> String {
+fn fib(packet: &Packet, code: i64, device: &str, source: Address) -> String {
     let source = if source.is_none() {
         String::new()
     } else {
@@ -210,6 +224,9 @@ fn fib(code: i64, device: &str, source: Address) -> String {
         2 => "the route is unreachable",
         3 => "the route is prohibited",
         4 => "it is not a packet to forward: the address is local, multicast, or no route leads there",
+        5 if packet.source.is_ipv6() => {
+            "forwarding is off on the incoming device (sysctl net.ipv6.conf.DEVICE.forwarding)"
+        }
         5 => "forwarding is off on the incoming device (sysctl net.ipv4.conf.DEVICE.forwarding)",
         6 => "the route encapsulates in a way that BPF does not support",
         9 => "no source address fits the route",
@@ -219,135 +236,4 @@ fn fib(code: i64, device: &str, source: Address) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use lb_common::{flow::FLOW_VIA_STACK, service, tcp::flag};
-
-    use super::*;
-    use crate::cli::trace::args::Transport;
-
-    fn step(kind: Step, a: u32, b: u32, c: u32) -> TraceStep {
-        TraceStep { kind: kind as u32, a, b, c, ..TraceStep::default() }
-    }
-
-    fn between(kind: Step, [a, b, c]: [u32; 3], from: [u8; 4], to: [u8; 4]) -> TraceStep {
-        let address = |octets| if octets == [0; 4] { Address::NONE } else { IpAddr::from(octets).into() };
-        TraceStep { kind: kind as u32, a, b, c, from: address(from), to: address(to) }
-    }
-
-    fn text(steps: &[TraceStep]) -> String {
-        let packet = Packet {
-            transport: Transport::Tcp,
-            source: "198.51.100.7:40000".parse().unwrap(),
-            destination: "203.0.113.10:80".parse().unwrap(),
-            tcp_flags: flag::SYN,
-            fragment: None,
-        };
-        let names = Names {
-            services: names::service_names(&BTreeMap::from([(1, "default/web:http".to_owned())])),
-            devices: BTreeMap::from([(2, "eth0".to_owned()), (3, "flannel.1".to_owned())]),
-            endpoints: BTreeMap::from([(3, "10.244.1.5:8080".parse().unwrap())]),
-        };
-        explain(&packet, steps, &names).join("\n")
-    }
-
-    #[test]
-    fn a_new_flow_to_another_node() {
-        insta::assert_snapshot!(text(&[
-            step(Step::FlowMiss, 0, 0, 0),
-            step(Step::ServiceHit, 1, service::SERVICE_EXTERNAL_IP, 251),
-            step(Step::RingSlot, 17, 3, 0),
-            between(Step::Backend, [u32::from(8080u16.to_be()), 0, 0], [0; 4], [10, 244, 1, 5]),
-            between(Step::Fib, [0, 2, 0], [172, 18, 0, 2], [0; 4]),
-            step(Step::SourcePort, 51_234, 0, 0),
-            between(Step::Rewrite, [51_234 << 16 | 8080, 0, 0], [172, 18, 0, 2], [10, 244, 1, 5]),
-            step(Step::Forward, 2, 0, 0),
-        ]), @r"
-        No flow knows this tuple.
-        203.0.113.10:80/TCP is an external IP of Service default/web:http, externalTrafficPolicy Cluster; its ring has 251 slots.
-        The tuple's hash picks slot 17 of the ring, which holds backend 3.
-        That is endpoint 10.244.1.5:8080, on another node.
-        The route leads out of eth0 with source address 172.18.0.2.
-        Source port 51234 is free towards the endpoint, at attempt 1.
-        The packet becomes 172.18.0.2:51234 -> 10.244.1.5:8080.
-        It leaves through eth0.
-        ");
-    }
-
-    #[test]
-    fn an_established_flow_to_a_local_endpoint() {
-        insta::assert_snapshot!(text(&[
-            step(Step::FlowHit, u32::from(FLOW_LOCAL), 3, 1),
-            between(Step::Rewrite, [40_000 << 16 | 8080, 0, 0], [198, 51, 100, 7], [10, 244, 1, 5]),
-            step(Step::Pass, 0, 0, 0),
-        ]), @r"
-        It belongs to a live flow of Service default/web:http to endpoint 10.244.1.5:8080 on this node.
-        The packet becomes 198.51.100.7:40000 -> 10.244.1.5:8080.
-        It goes on to the node's stack, which delivers it.
-        ");
-    }
-
-    #[test]
-    fn a_reply_that_xdp_leaves_to_tcx() {
-        insta::assert_snapshot!(text(&[
-            step(Step::FlowHit, u32::from(FLOW_REVERSE | FLOW_VIA_STACK), 3, 1),
-            step(Step::LeftToStack, 0, 0, 0),
-        ]), @r"
-        It is a reply from endpoint 10.244.1.5:8080 on another node, of a live flow of Service default/web:http.
-        XDP cannot send it there: it leaves the packet untouched to tcx.
-        ");
-    }
-
-    #[test]
-    fn refusals_and_answers() {
-        insta::assert_snapshot!(text(&[
-            step(Step::ServiceHit, 1, service::SERVICE_NODE_PORT | SERVICE_LOCAL, 0),
-            step(Step::Drop, DropReason::NoLocalEndpoint as u32, 0, 0),
-            step(Step::ServiceHit, 7, service::SERVICE_LOAD_BALANCER, 0),
-            step(Step::Drop, DropReason::NoEndpoint as u32, 0, 0),
-            step(Step::Answer, 0, 0, 0),
-            step(Step::ServiceMiss, 0, 0, 0),
-            step(Step::CatchAll, 0, 0, 0),
-            step(Step::Answer, 3, 0, 0),
-        ]), @r"
-        203.0.113.10:80/TCP is a node port of Service default/web:http, externalTrafficPolicy Local; it has no endpoint on this node.
-        It is refused (no-local-endpoint): externalTrafficPolicy is Local and this node has no endpoint; dropped in silence, as kube-proxy does.
-        203.0.113.10:80/TCP is a load-balancer IP of Service number 7, externalTrafficPolicy Cluster; it has no endpoint.
-        It is refused (no-endpoint): The Service has no endpoint; answered with a TCP reset or an ICMP port unreachable, within a rate limit.
-        Its sender is sent a TCP reset.
-        No Service has a frontend 203.0.113.10:80/TCP.
-        203.0.113.10 is a VIP of ours: ports without a Service are answered like closed ones.
-        Its sender is sent an ICMP port unreachable.
-        ");
-    }
-
-    #[test]
-    fn flows_that_ended_and_routes_that_lead_nowhere() {
-        insta::assert_snapshot!(text(&[
-            step(Step::NotOurs, 0, 0, 0),
-            step(Step::Filtered, 0, 0, 0),
-            step(Step::FlowOver, u32::from(tcp::RESET), time::seconds(60), 0),
-            step(Step::FlowRestored, 0, 3, 0),
-            step(Step::EndpointGone, 9, 0, 0),
-            between(Step::Backend, [u32::from(80u16.to_be()), u32::from(BACKEND_LOCAL | BACKEND_TERMINATING), 0], [0; 4], [10, 244, 0, 9]),
-            step(Step::Backend, 0, 0, 0),
-            step(Step::Fib, 7, 3, 0),
-            step(Step::Fib, 4, 0, 0),
-            step(Step::Fib, -22i32 as u32, 0, 0),
-            step(Step::SourcePort, 40_000, 0, 1),
-            TraceStep { kind: 99, a: 1, b: 2, c: 3, ..TraceStep::default() },
-        ]), @r"
-        It is not an unfragmented IPv4 TCP or UDP packet with sound headers: not ours.
-        No frontend, VIP, source port or local endpoint fits it: no table is looked up.
-        The flow of this tuple is over (Reset, idle for 60s).
-        The flow table had lost this half of the flow to endpoint 10.244.1.5:8080; its restore record brings it back.
-        The flow's endpoint, backend 9, is gone.
-        That is endpoint 10.244.0.9:80, on this node, terminating.
-        The backend's index is free: the endpoint has just been deleted.
-        The route leads out of flannel.1; the next hop's link-layer address is not known yet.
-        The FIB gives no way: it is not a packet to forward: the address is local, multicast, or no route leads there.
-        The FIB look-up failed with code -22.
-        The client's source port 40000 is kept.
-        Step 99 (1, 2, 3) of another release.
-        ");
-    }
-}
+mod tests;
