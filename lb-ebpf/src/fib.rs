@@ -1,7 +1,7 @@
 //! Routes, as `bpf_fib_lookup` knows them.
 
 use aya_ebpf::{bindings::bpf_fib_lookup, helpers::generated::bpf_fib_lookup as fib_lookup};
-use lb_common::pipeline::{FIB_NO_NEIGHBOUR, FIB_SUCCESS, Route};
+use lb_common::pipeline::{FIB_SUCCESS, Route};
 
 use crate::{family::Family, maps, words::clear};
 
@@ -44,6 +44,7 @@ pub(crate) fn look_up<A: Family>(
     let source_be = if wants_source { A::source(query) } else { A::NONE };
     // SAFETY: both views of the union are integers of one size.
     let mtu = unsafe { query.__bindgen_anon_1.mtu_result };
-    let mtu = if matches!(i64::from(code), FIB_SUCCESS | FIB_NO_NEIGHBOUR) { mtu } else { 0 };
+    // Only a look-up that went through to the end writes it; without a neighbour it is still the length asked for.
+    let mtu = if i64::from(code) == FIB_SUCCESS { mtu } else { 0 };
     Route { code: i64::from(code), ifindex: query.ifindex, macs, source_be, mtu }
 }
