@@ -1,5 +1,8 @@
 //! Typed access to the pinned maps. Needs no agent: the command line reads the live data plane through this.
 
+mod counters;
+mod flows;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -8,7 +11,6 @@ use std::{
 };
 
 use aya::{
-    Pod,
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key},
     sys::SyscallError,
 };
@@ -17,7 +19,6 @@ use lb_common::{
     address::{Address, V6},
     affinity::{Affinity, AffinityKey},
     backend::Backend,
-    drop_reason::DropReason,
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
@@ -27,9 +28,8 @@ use lb_common::{
     runtime::Runtime,
     service::{Service, ServiceKey},
     source_range::SourceRangeKey,
-    stat::{ServiceStats, Stat},
+    stat::ServiceStats,
 };
-
 use lb_model::slots::Slots;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -236,57 +236,6 @@ impl Pinned {
         Ok(found)
     }
 
-    /// Flow halves of IPv4, in no order, each as it was when it was read. Flows come and go while the map is walked; the
-    /// walk ends all the same after as many steps as the map has room.
-    ///
-    /// # Errors
-    /// An item is an error where the map does not answer.
-    pub fn flows(&self) -> impl Iterator<Item = Result<(FlowKey, Flow), PinnedError>> + '_ {
-        self.walk(map::FLOWS, &self.flows)
-    }
-
-    /// As [`flows`](Self::flows), of IPv6.
-    ///
-    /// # Errors
-    /// As [`flows`](Self::flows).
-    pub fn flows6(&self) -> impl Iterator<Item = Result<(FlowKey<V6>, Flow<V6>), PinnedError>> + '_ {
-        self.walk(map::FLOWS6, &self.flows6)
-    }
-
-    /// Clients and the endpoints that they are bound to, in no order, read as [`flows`](Self::flows) are.
-    ///
-    /// # Errors
-    /// As [`flows`](Self::flows).
-    pub fn affinity(&self) -> impl Iterator<Item = Result<(AffinityKey, Affinity), PinnedError>> + '_ {
-        self.walk(map::AFFINITY, &self.affinity)
-    }
-
-    /// Fragmented datagrams whose first fragment was seen, in no order, read as [`flows`](Self::flows) are.
-    ///
-    /// # Errors
-    /// As [`flows`](Self::flows).
-    pub fn fragments(&self) -> impl Iterator<Item = Result<(FragmentKey, FragmentPorts), PinnedError>> + '_ {
-        self.walk(map::FRAGMENTS, &self.fragments)
-    }
-
-    /// An entry that goes away under a walk sends it back to the first one: it needs an end.
-    fn walk<'a, K: Pod, V: Pod>(
-        &'a self,
-        name: &'static str,
-        map: &'a HashMap<MapData, K, V>,
-    ) -> impl Iterator<Item = Result<(K, V), PinnedError>> + 'a {
-        let most = self.max_entries(name) as usize;
-        map.iter().take(most).map(move |entry| entry.map_err(named(name)))
-    }
-
-    /// The half under one tuple.
-    ///
-    /// # Errors
-    /// Where the map does not answer.
-    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, PinnedError> {
-        optional(map::FLOWS, self.flows.get(key, 0))
-    }
-
     /// Devices by interface index.
     ///
     /// # Errors
@@ -310,40 +259,6 @@ impl Pinned {
     /// Where the map does not answer.
     pub fn refusals(&self) -> Result<BTreeMap<u32, Refusal>, PinnedError> {
         self.entries(map::REFUSALS)
-    }
-
-    /// Drops by reason, all CPUs together, in the order of [`DropReason::ALL`].
-    ///
-    /// # Errors
-    /// Where the map does not answer.
-    pub fn drops(&self) -> Result<Vec<(DropReason, u64)>, PinnedError> {
-        DropReason::ALL
-            .into_iter()
-            .map(|reason| Ok((reason, sum(map::DROPS, &self.drops, reason as u32)?)))
-            .collect()
-    }
-
-    /// Events of the packet path, all CPUs together, in the order of [`Stat::ALL`].
-    ///
-    /// # Errors
-    /// Where the map does not answer.
-    pub fn stats(&self) -> Result<Vec<(Stat, u64)>, PinnedError> {
-        Stat::ALL.into_iter().map(|stat| Ok((stat, sum(map::STATS, &self.stats, stat as u32)?))).collect()
-    }
-
-    /// Counters of a service id, all CPUs together.
-    ///
-    /// # Errors
-    /// Where the map does not answer.
-    pub fn service_stats(&self, id: u32) -> Result<ServiceStats, PinnedError> {
-        let per_cpu = self.service_stats.get(&id, 0).map_err(named(map::SERVICE_STATS))?;
-        Ok(per_cpu.iter().fold(ServiceStats::default(), |total, cpu| ServiceStats {
-            packets: total.packets.wrapping_add(cpu.packets),
-            bytes: total.bytes.wrapping_add(cpu.bytes),
-            reply_packets: total.reply_packets.wrapping_add(cpu.reply_packets),
-            reply_bytes: total.reply_bytes.wrapping_add(cpu.reply_bytes),
-            new_flows: total.new_flows.wrapping_add(cpu.new_flows),
-        }))
     }
 
     /// The current [`Runtime::epoch`].
@@ -379,19 +294,6 @@ fn typed<M: TryFrom<Map, Error = MapError>>(name: &'static str, map: Map) -> Res
 /// Records that lie one behind the other.
 fn records<T: FromBytes>(bytes: &[u8]) -> impl Iterator<Item = T> {
     bytes.chunks_exact(size_of::<T>()).filter_map(|record| T::read_from_bytes(record).ok())
-}
-
-pub(super) fn optional<V>(name: &'static str, found: Result<V, MapError>) -> Result<Option<V>, PinnedError> {
-    match found {
-        Ok(value) => Ok(Some(value)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(source) => Err(named(name)(source)),
-    }
-}
-
-fn sum(name: &'static str, map: &PerCpuArray<MapData, u64>, index: u32) -> Result<u64, PinnedError> {
-    let per_cpu = map.get(&index, 0).map_err(named(name))?;
-    Ok(per_cpu.iter().fold(0, |total, cpu| total.wrapping_add(*cpu)))
 }
 
 /// aya keeps the length of a trie's prefix apart from the rest of its key.
