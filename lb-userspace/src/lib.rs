@@ -1,7 +1,6 @@
-//! Sluice's agent and command line: sources of Kubernetes objects, the kernel's maps and programs, and the commands
-//! that look at them.
+//! Sluice's agent and command line: the kernel's maps and programs, the loop that fills them, and the commands that look
+//! at them.
 
 pub mod agent;
 pub mod cli;
 pub mod dataplane;
-pub mod sources;

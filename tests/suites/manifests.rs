@@ -11,7 +11,7 @@ use std::{
 };
 
 use lb_model::object::{ObjectKey, Snapshot};
-use lb_userspace::sources::{Error, Feed, Source};
+use lb_sources::{Error, Feed, Source};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

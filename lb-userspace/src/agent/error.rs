@@ -2,12 +2,9 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use crate::{
-    dataplane::{
-        attach::AttachError, device::DeviceError, loader::LoadError, lock::LockError, netlink::NetlinkError,
-        pin::PinError, pinned::PinnedError,
-    },
-    sources,
+use crate::dataplane::{
+    attach::AttachError, device::DeviceError, loader::LoadError, lock::LockError, netlink::NetlinkError,
+    pin::PinError, pinned::PinnedError,
 };
 
 /// The exit codes, for `--help`.
@@ -105,7 +102,7 @@ pub enum AgentError {
     Netlink(#[from] NetlinkError),
     /// The source cannot start.
     #[error(transparent)]
-    Source(#[from] sources::Error),
+    Source(#[from] lb_sources::Error),
 }
 
 impl AgentError {

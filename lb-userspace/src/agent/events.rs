@@ -32,10 +32,8 @@ use super::{
     reconcile::{Reconciler, remote_endpoints},
     refusals::{Origin, Refusals},
 };
-use crate::{
-    dataplane::{maps::Maps, netlink::Change},
-    sources::{Arrival, Arrivals, Feed},
-};
+use crate::dataplane::{maps::Maps, netlink::Change};
+use lb_sources::{Arrival, Arrivals, Feed};
 
 /// Pause before a change of devices, routes or neighbours to keep is looked at: such changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(100);

@@ -6,10 +6,8 @@ use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
 use lb_common::{abi::capacity, snat};
 use lb_model::cidr::Cidr;
 
-use crate::{
-    dataplane::{attach::Mode, loader::Settings, spec::Sizes},
-    sources::Source,
-};
+use crate::dataplane::{attach::Mode, loader::Settings, spec::Sizes};
+use lb_sources::Source;
 
 /// `sluice agent`.
 #[derive(Clone, Debug, Args)]

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::AgentError;
-use crate::sources::policy::parse;
+use lb_sources::policy::parse;
 
 /// Kind and reason of a refusal.
 const KIND: &str = "ExternalIpPolicy";

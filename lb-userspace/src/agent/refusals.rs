@@ -9,7 +9,7 @@ use lb_common::refusal::Refusal as Record;
 use lb_model::object::Refusal;
 
 use super::metrics::Metrics;
-use crate::sources::Announcer;
+use lb_sources::Announcer;
 
 /// Who noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Events about what is not served, as `kubectl describe` would find them.
 
 use lb_model::object::{ObjectKey, Refusal};
-use lb_userspace::sources::Announcer;
+use lb_sources::Announcer;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use lb_model::object::{ObjectKey, Snapshot};
+use lb_sources::{Feed, Source, Status};
 use lb_tests::api_server::{ApiServer, Operation, Request, Resource};
-use lb_userspace::sources::{Feed, Source, Status};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use lb_model::object::Snapshot;
+use lb_sources::Status;
 use lb_tests::api_server::{Fault, Gone, Operation, Request, Resource};
-use lb_userspace::sources::Status;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, has, lacks, names, node, port, service, watches};

@@ -7,8 +7,8 @@ mod cluster;
 mod faults;
 
 use lb_model::object::Snapshot;
+use lb_sources::{Error, Source};
 use lb_tests::api_server::{ApiServer, Resource};
-use lb_userspace::sources::{Error, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

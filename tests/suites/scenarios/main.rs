@@ -26,7 +26,7 @@ use lb_model::{
     op::{Capacity, DataPlane, Tables},
     plan::{Plan, Planner, plan},
 };
-use lb_userspace::sources::manifest::Folder;
+use lb_sources::manifest::Folder;
 use script::{Script, Step};
 
 const CAPACITY: Capacity =

@@ -10,7 +10,7 @@ use lb_model::{
     cidr::Cidr, config::NodeConfig, desired::health_check::HealthCheck, explain::Explanation,
     object::Refusal, policy::ExternalIpPolicy,
 };
-use lb_userspace::sources::policy;
+use lb_sources::policy;
 
 /// A scenario.
 #[derive(Clone)]

@@ -18,14 +18,12 @@ use prometheus_client::{
 };
 
 use self::{kernel::KernelCounters, programming::Programming};
-use crate::{
-    dataplane::{
-        attach::Attached,
-        pinned::{Pinned, PinnedError},
-        usage::{self, Usage},
-    },
-    sources::{Arrival, Status},
+use crate::dataplane::{
+    attach::Attached,
+    pinned::{Pinned, PinnedError},
+    usage::{self, Usage},
 };
+use lb_sources::{Arrival, Status};
 
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;

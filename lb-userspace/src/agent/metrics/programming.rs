@@ -7,7 +7,7 @@ use std::{
 
 use prometheus_client::{metrics::histogram::Histogram, registry::Registry};
 
-use crate::sources::Arrival;
+use lb_sources::Arrival;
 
 /// Seconds; the aim is 10 ms.
 const OWN_BUCKETS: [f64; 14] =

@@ -22,7 +22,7 @@ use self::{
     relations::Relations,
     report::{Report, Severity},
 };
-use crate::sources::{
+use lb_sources::{
     manifest::{
         document::{self, Class, Document, ObjectAt, Places},
         folder,

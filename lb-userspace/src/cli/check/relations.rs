@@ -14,7 +14,7 @@ use lb_model::{
 };
 
 use super::report::{At, Report, Severity};
-use crate::sources::translate::{Kind, Outcome, Translation};
+use lb_sources::translate::{Kind, Outcome, Translation};
 
 /// All objects of all files.
 #[derive(Default)]

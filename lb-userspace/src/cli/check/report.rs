@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use crate::sources::{
+use lb_sources::{
     manifest::document::Place,
     translate::{Outcome, Translation},
 };

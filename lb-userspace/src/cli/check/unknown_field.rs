@@ -16,7 +16,7 @@ use serde::{
 use serde_ignored::Path;
 use serde_json::Value;
 
-use crate::sources::translate::Kind;
+use lb_sources::translate::Kind;
 
 /// A field that the API does not know.
 #[derive(Debug, PartialEq, Eq)]

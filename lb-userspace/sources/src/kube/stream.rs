@@ -19,7 +19,7 @@ use super::{
     change::{self, Change},
     wire::{Event, Page, Undecodable},
 };
-use crate::sources::{
+use crate::{
     publish::Reporter,
     translate::{self, Kind, Translation},
 };

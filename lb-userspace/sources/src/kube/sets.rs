@@ -8,7 +8,7 @@ use std::{
 use lb_model::object::{ObjectKey, Refusal, Snapshot};
 
 use super::change::Change;
-use crate::sources::{
+use crate::{
     Arrival,
     translate::{Kind, Outcome, Translation},
 };
@@ -131,7 +131,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sources::translate::translate;
+    use crate::translate::translate;
 
     fn service(name: &str, port: Value) -> Translation {
         translate(Kind::Service, &json!({"metadata": {"name": name}, "spec": {"ports": [{"port": port}]}}))

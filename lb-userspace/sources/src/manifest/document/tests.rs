@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sources::translate::translate;
+use crate::translate::translate;
 
 const TWO: &str = "\
 # comment

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::Value;
 use serde_saphyr::{Spanned, budget, options};
 
-use crate::sources::translate::Kind;
+use crate::translate::Kind;
 
 /// A place in a file, both numbers counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ use lb_model::object::{ObjectKey, Refusal, Snapshot};
 use tracing::info;
 
 use super::document::{self, Class, Document, ObjectAt, Place};
-use crate::sources::translate::{self, Kind, Object, Outcome, Translation, reason};
+use crate::translate::{self, Kind, Object, Outcome, Translation, reason};
 
 /// A folder of manifests and what is known of its files.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use lb_model::object::ObjectKey;
 use serde_json::Value;
 
-use crate::sources::{
+use crate::{
     Arrival,
     translate::{Kind, Translation},
 };
