@@ -19,6 +19,7 @@ pub mod desired;
 pub mod dump;
 pub mod explain;
 pub mod faulty;
+pub mod ingress;
 pub mod memory;
 pub mod object;
 pub mod op;

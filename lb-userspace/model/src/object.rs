@@ -7,7 +7,11 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{cidr::Cidr, persistent_map::PersistentMap};
+use crate::{
+    cidr::Cidr,
+    ingress::{Ingress, IngressClass, TlsSecret},
+    persistent_map::PersistentMap,
+};
 
 /// Namespace and name; the namespace of a Node is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -154,7 +158,7 @@ pub struct Service {
     /// `spec.ipFamilies`, or the families of `clusterIPs` where a manifest has only those. Empty where it says neither:
     /// both families then.
     pub ip_families: Vec<IpFamily>,
-    /// `spec.clusterIPs`.
+    /// `spec.clusterIPs`; empty where the Service is headless.
     pub cluster_ips: Vec<IpAddr>,
     /// `spec.externalIPs`.
     pub external_ips: Vec<IpAddr>,
@@ -193,6 +197,8 @@ pub struct ServicePort {
     pub port: u16,
     /// `nodePort`, where one is allocated.
     pub node_port: Option<u16>,
+    /// `appProtocol`.
+    pub app_protocol: Option<String>,
 }
 
 /// An EndpointSlice of address type IPv4 or IPv6 (others never reach the model).
@@ -271,6 +277,12 @@ pub struct Snapshot {
     pub slices: PersistentMap<ObjectKey, EndpointSlice>,
     /// Nodes by name.
     pub nodes: PersistentMap<String, Node>,
+    /// Ingresses; the agent reads none.
+    pub ingresses: PersistentMap<ObjectKey, Ingress>,
+    /// IngressClasses by name; the agent reads none.
+    pub ingress_classes: PersistentMap<String, IngressClass>,
+    /// Secrets that hold certificates; the agent reads none.
+    pub secrets: PersistentMap<ObjectKey, TlsSecret>,
     /// Objects that the source could not accept, and why.
     pub refused: Arc<[Refusal]>,
 }

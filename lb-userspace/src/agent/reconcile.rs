@@ -234,8 +234,13 @@ mod tests {
 
     fn snapshot(endpoints: u8) -> Snapshot {
         let key = ObjectKey::new("default", "web");
-        let port =
-            ServicePort { name: String::new(), protocol: Protocol::Tcp, port: 80, node_port: Some(30_080) };
+        let port = ServicePort {
+            name: String::new(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: Some(30_080),
+            app_protocol: None,
+        };
         let service =
             Service { service_type: ServiceType::NodePort, ports: vec![port], ..Service::default() };
         let endpoint = |number| Endpoint {

@@ -29,7 +29,8 @@ fn config() -> NodeConfig {
 }
 
 fn service(vip: &str) -> Service {
-    let port = ServicePort { name: "http".to_owned(), protocol: TCP, port: 80, node_port: None };
+    let port =
+        ServicePort { name: "http".to_owned(), protocol: TCP, port: 80, node_port: None, app_protocol: None };
     Service { external_ips: vec![vip.parse().unwrap()], ports: vec![port], ..Service::default() }
 }
 

@@ -153,6 +153,7 @@ fn port(entry: &core::ServicePort, path: &str, findings: &mut Vec<Finding>) -> R
             .node_port
             .filter(|number| *number != 0)
             .and_then(|number| keep(field::port(format!("{path}.nodePort"), number), findings)),
+        app_protocol: entry.app_protocol.clone(),
     })
 }
 

@@ -76,9 +76,16 @@ fn a_service_keeps_all_that_decides_where_packets_go() {
                     name: "http".into(),
                     protocol: Protocol::Tcp,
                     port: 80,
-                    node_port: Some(30080)
+                    node_port: Some(30080),
+                    app_protocol: None,
                 },
-                ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53, node_port: None },
+                ServicePort {
+                    name: "dns".into(),
+                    protocol: Protocol::Udp,
+                    port: 53,
+                    node_port: None,
+                    app_protocol: None
+                },
             ],
         }
     );

@@ -69,7 +69,7 @@ prop_compose! {
     fn service_port()(
         name in port_name(), protocol in protocol(), port in 80u16..82, node_port in 30_000u16..30_004,
     ) -> ServicePort {
-        ServicePort { name, protocol, port, node_port: Some(node_port).filter(|port| *port < 30_003) }
+        ServicePort { name, protocol, port, node_port: Some(node_port).filter(|port| *port < 30_003), app_protocol: None }
     }
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         services: services.into_iter().collect(),
         slices,
         nodes: nodes.into_iter().collect(),
-        refused: [].into(),
+        ..Snapshot::default()
     })
 }
 
@@ -215,6 +215,7 @@ fn copy(snapshot: &Snapshot) -> Snapshot {
         slices: copy(&snapshot.slices),
         nodes: copy(&snapshot.nodes),
         refused: snapshot.refused.iter().cloned().collect(),
+        ..Snapshot::default()
     }
 }
 

@@ -1,0 +1,7 @@
+//! sluice-ingress: what Kubernetes Ingress asks for, served over HTTP.
+//!
+//! ```text
+//! source ──► Snapshot ──► compile ──► Config ──► (swapped whole) ──► a request finds its Route
+//! ```
+
+pub mod config;
