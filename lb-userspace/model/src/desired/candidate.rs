@@ -33,7 +33,7 @@ pub(super) enum Hint {
 }
 
 /// An endpoint of a Service port. Of duplicates the better counts, in each respect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) id: BackendId,
     pub(super) fitness: Fitness,
@@ -68,18 +68,6 @@ impl Candidate {
         }
     }
 
-    /// The first of all candidates of an endpoint in their order: what is known of none counts for nothing.
-    pub(super) const fn unknown(id: BackendId) -> Self {
-        Self {
-            id,
-            fitness: Fitness::Unfit,
-            local: false,
-            node_hint: Hint::Missing,
-            zone_hint: Hint::Missing,
-            node: None,
-        }
-    }
-
     /// What the maps say of the endpoint.
     pub(super) fn backend(&self) -> DesiredBackend {
         let local = if self.local { BACKEND_LOCAL } else { 0 };
@@ -87,8 +75,7 @@ impl Candidate {
         DesiredBackend { flags: local | terminating, node: self.node }
     }
 
-    /// Takes over what is better of a `duplicate`; false where it is another endpoint.
-    pub(super) fn merge(duplicate: &mut Self, kept: &mut Self) -> bool {
+    fn merge(duplicate: &mut Self, kept: &mut Self) -> bool {
         let same = duplicate.id == kept.id;
         if same {
             kept.fitness = kept.fitness.max(duplicate.fitness);

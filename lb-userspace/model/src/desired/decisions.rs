@@ -19,9 +19,8 @@ use std::{
 use lb_common::service::{SERVICE_DSR, ServiceKey};
 
 use super::{
-    Desired, DesiredService,
+    Desired, DesiredBackend, DesiredService,
     attributes::Attributes,
-    candidate::Candidate,
     claims::{self, Claims},
     guard::Guard,
     locality::Locality,
@@ -61,8 +60,14 @@ struct Decided {
     created: i64,
     claims: Claims,
     /// Name and endpoints of what is served.
-    served: Vec<(String, Vec<Candidate>)>,
+    served: Vec<(String, Endpoints)>,
 }
+
+/// Sorted, with what a Service port says of each.
+type Endpoints = Box<[(BackendId, DesiredBackend)]>;
+
+/// Endpoints of which something else is said, with what was said before.
+type Touched = BTreeMap<BackendId, Option<DesiredBackend>>;
 
 /// What an update changed in [`Desired`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,13 +150,14 @@ impl Decisions {
             refusals_changed |= replace(&mut self.conflicts, key, self.ownership.conflicts(key));
         }
         let mut changes = Changes::default();
-        let mut touched = BTreeSet::new();
+        let mut touched = Touched::new();
         for object in deciding {
             self.decide(&object, &mut changes.services, &mut touched);
         }
-        for id in touched {
-            self.describe(id, &mut changes.backends);
-        }
+        let is_different = |(id, before): &(BackendId, Option<DesiredBackend>)| {
+            self.desired.backends.get(id) != before.as_ref()
+        };
+        changes.backends = touched.into_iter().filter(is_different).map(|(id, _)| id).collect();
         changes.peers = self.choose_peers();
         changes.refusals = refusals_changed && self.gather_refusals();
         changes
@@ -185,22 +191,17 @@ impl Decisions {
 
     /// Decides what is served for a Service. Names of what is different go into `changed`, endpoints that one of its
     /// ports says something else of into `touched`.
-    fn decide(
-        &mut self,
-        object: &Arc<ObjectKey>,
-        changed: &mut BTreeSet<String>,
-        touched: &mut BTreeSet<BackendId>,
-    ) {
+    fn decide(&mut self, object: &Arc<ObjectKey>, changed: &mut BTreeSet<String>, touched: &mut Touched) {
         let Some(decided) = self.services.get(object) else { return };
         let decisions =
             self.snapshot.services.get(&**object).map(|service| self.ports(object, service, &decided.claims));
         let is_gone = decisions.is_none();
         let mut served = Vec::new();
         let mut before: BTreeMap<_, _> = decided.served.iter().cloned().collect();
-        for Decision { name, service, candidates } in decisions.into_iter().flatten() {
+        for Decision { name, service, endpoints } in decisions.into_iter().flatten() {
             let old = before.remove(&name).unwrap_or_default();
-            self.note(&old, &candidates, touched);
-            served.push((name.clone(), candidates));
+            self.note(&old, &endpoints, touched);
+            served.push((name.clone(), endpoints));
             let old = self.desired.services.get(&name);
             if old != Some(&service) {
                 self.encapsulated += usize::from(takes_encapsulated(&service));
@@ -238,25 +239,24 @@ impl Decisions {
     }
 
     /// Takes the endpoints of a Service port from `old` to `new`.
-    fn note(&mut self, old: &[Candidate], new: &[Candidate], touched: &mut BTreeSet<BackendId>) {
-        for candidate in old.iter().filter(|candidate| new.binary_search(candidate).is_err()) {
-            self.attributes.forget(candidate);
-            touched.insert(candidate.id);
-        }
-        for candidate in new.iter().filter(|candidate| old.binary_search(candidate).is_err()) {
-            self.attributes.note(*candidate);
-            touched.insert(candidate.id);
-        }
-    }
-
-    fn describe(&mut self, id: BackendId, changed: &mut BTreeSet<BackendId>) {
+    fn note(
+        &mut self,
+        old: &[(BackendId, DesiredBackend)],
+        new: &[(BackendId, DesiredBackend)],
+        touched: &mut Touched,
+    ) {
         let backends = &mut self.desired.backends;
-        let is_different = match self.attributes.of(id) {
-            Some(backend) => backends.insert(id, backend) != Some(backend),
-            None => backends.remove(&id).is_some(),
-        };
-        if is_different {
-            changed.insert(id);
+        for endpoint @ (id, said) in old {
+            if new.binary_search(endpoint).is_err() {
+                touched.entry(*id).or_insert_with(|| backends.get(id).copied());
+                self.attributes.forget(*id, *said, backends);
+            }
+        }
+        for endpoint @ (id, said) in new {
+            if old.binary_search(endpoint).is_err() {
+                touched.entry(*id).or_insert_with(|| backends.get(id).copied());
+                self.attributes.note(*id, *said, backends);
+            }
         }
     }
 

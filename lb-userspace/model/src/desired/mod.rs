@@ -74,7 +74,7 @@ impl DesiredService {
 }
 
 /// An endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DesiredBackend {
     /// `BACKEND_*` flags.
     pub flags: u8,

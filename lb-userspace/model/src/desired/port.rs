@@ -3,20 +3,22 @@
 use lb_common::service::{SERVICE_DSR, SERVICE_LOAD_BALANCER};
 
 use super::{
-    DesiredService, Frontend, IPV6_SUFFIX,
-    candidate::{self, Candidate},
+    DesiredBackend, DesiredService, Frontend, IPV6_SUFFIX, candidate,
     locality::Locality,
     select::{self, Selection},
 };
-use crate::object::{EndpointSlice, IpFamily, ObjectKey, Service, ServicePort};
+use crate::{
+    backend_id::BackendId,
+    object::{EndpointSlice, IpFamily, ObjectKey, Service, ServicePort},
+};
 
 /// What is served for one family of a Service port.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) name: String,
     pub(super) service: DesiredService,
-    /// The endpoints behind it.
-    pub(super) candidates: Vec<Candidate>,
+    /// The endpoints behind it, sorted, with what it says of each.
+    pub(super) endpoints: Box<[(BackendId, DesiredBackend)]>,
 }
 
 /// Decides for each family in which the port of a Service owns any of `frontends`.
@@ -47,7 +49,8 @@ pub(super) fn decide<'a>(
                 source_ranges: asked.filter(|range| range.family() == family).copied().collect(),
                 frontends,
             };
-            Decision { name: name(object, port, family), service, candidates }
+            let endpoints = candidates.iter().map(|candidate| (candidate.id, candidate.backend())).collect();
+            Decision { name: name(object, port, family), service, endpoints }
         })
         .collect()
 }
