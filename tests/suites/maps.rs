@@ -134,8 +134,40 @@ fn the_kernels_maps_hold_what_the_same_writes_leave_in_memory() {
         maps.apply(op).unwrap();
         memory.apply(op).unwrap();
         assert_eq!(maps.dump().unwrap(), memory.dump().unwrap(), "after write {number}, {op:?}");
+        assert!(maps.holds(&memory.dump().unwrap()).unwrap(), "after write {number}, {op:?}");
     }
     assert_eq!(pins.maps().dump().unwrap(), memory.dump().unwrap(), "an agent that starts finds the same");
+}
+
+#[test]
+fn a_foreign_change_of_any_map_is_noticed() {
+    if !skip::need(NEEDS) {
+        return;
+    }
+    let pins = Pins::new();
+    let mut maps = pins.maps();
+    let is_set = |op: &Op| {
+        !matches!(op, Op::RemoveSourceRange { .. } | Op::RemovePeer { .. } | Op::RemoveBackend { .. })
+    };
+    let writes: Vec<Op> = writes().into_iter().filter(is_set).collect();
+    writes.iter().for_each(|op| maps.apply(op).unwrap());
+    let believed = maps.dump().unwrap();
+    let mut last_slot = vec![2; 251];
+    last_slot[250] = 1;
+    let foreign = [
+        Op::SetBackend { index: 2, backend: Backend::default() },
+        Op::SetRing { chunk: 16, slots: last_slot.into() },
+        Op::SetName { id: 1, name: "default/other:http".to_owned() },
+        Op::RemoveSourceRange { key: range(2, "2001:db8::", 32) },
+        Op::RemovePeer { address: address("fd00::3") },
+        service(3, "203.0.113.10", 6),
+    ];
+    for op in foreign {
+        maps.apply(&op).unwrap();
+        assert!(!maps.holds(&believed).unwrap(), "{op:?}");
+        writes.iter().for_each(|op| maps.apply(op).unwrap());
+        assert!(maps.holds(&believed).unwrap(), "put right after {op:?}");
+    }
 }
 
 #[test]

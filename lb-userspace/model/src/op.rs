@@ -129,6 +129,14 @@ pub trait DataPlane {
     /// Whatever the maps answer.
     fn dump(&mut self) -> Result<Tables, Self::Error>;
 
+    /// True where the tables are as `believed`, rings that no frontend points to left out.
+    ///
+    /// # Errors
+    /// As [`dump`](Self::dump).
+    fn holds(&mut self, believed: &Tables) -> Result<bool, Self::Error> {
+        Ok(self.dump()? == *believed)
+    }
+
     /// Applies one step.
     ///
     /// # Errors

@@ -166,6 +166,25 @@ impl DataPlane for Maps {
         })
     }
 
+    /// One map, and one ring, after the other: two copies of all of them would be most of what the agent keeps in memory.
+    fn holds(&mut self, believed: &Tables) -> Result<bool, PinnedError> {
+        let pinned = &self.pinned;
+        let same = pinned.services()? == believed.services
+            && pinned.backends()? == believed.backends
+            && pinned.names()? == believed.names
+            && pinned.source_ranges()? == believed.source_ranges
+            && pinned.peers()? == believed.peers;
+        if !same {
+            return Ok(false);
+        }
+        for (chunk, slots) in &believed.rings {
+            if !pinned.slots(*chunk, slots.len() as u32)?.into_iter().eq(slots.iter()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn apply(&mut self, op: &Op) -> Result<(), PinnedError> {
         match op {
             Op::SetBackend { index, backend } => self.set_backend(*index, *backend),

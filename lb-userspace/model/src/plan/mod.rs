@@ -75,14 +75,6 @@ impl Planner {
         &self.tables
     }
 
-    /// Takes what was read from the maps. Where that is something else than what was written, the next plan repairs it.
-    pub fn verify(&mut self, found: Tables) {
-        if self.tables != found {
-            self.tables = found;
-            self.way = Way::Long;
-        }
-    }
-
     /// How much of the arrays is given away.
     pub fn allocated(&self) -> Allocated {
         match &self.way {

@@ -279,23 +279,3 @@ fn a_change_of_one_endpoint_among_many_services_touches_that_service_alone() {
     let plan = planner.plan(&desired, &changes);
     assert_eq!(kinds(&plan), ["SetBackend", "SetRing", "SetService"]);
 }
-
-#[test]
-fn maps_that_hold_something_else_than_was_written_are_repaired() {
-    let mut planner = Planner::new(Tables::default(), ROOMY);
-    let desired = web(&[80, 81], 0..3);
-    planner.plan(&desired, &Changes::default()).ops.iter().for_each(|op| planner.applied(op));
-    planner.finish(&desired);
-    let right = planner.tables().clone();
-    planner.verify(right.clone());
-    assert_eq!(planner.plan(&desired, &Changes::default()).ops, []);
-    planner.finish(&desired);
-    let mut found = right.clone();
-    found.services.remove(&key(81));
-    found.backends.remove(&2);
-    planner.verify(found);
-    let plan = planner.plan(&desired, &Changes::default());
-    assert_eq!(kinds(&plan), ["SetBackend", "SetService"]);
-    plan.ops.iter().for_each(|op| planner.applied(op));
-    assert_eq!(*planner.tables(), right);
-}
