@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     AgentError,
     health_check::HealthChecks,
+    memory,
     metrics::Metrics,
     network::Network,
     policy::{self, Loaded},
@@ -43,6 +44,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const REOPEN: Duration = Duration::from_secs(5);
 /// How often maps and devices are compared with what they should be, whether or not anything happened.
 const PATROL: Duration = Duration::from_secs(60);
+
+/// Writes of one plan from which on it is worth the time to give memory back.
+const MANY: usize = 10_000;
 
 /// When something is to be done; none where nothing asks for it.
 #[derive(Default)]
@@ -296,6 +300,9 @@ impl Agent {
             Ok(report) => {
                 self.metrics.programmed(&mem::take(&mut self.arrivals));
                 self.readiness.synced();
+                if report.ops >= MANY {
+                    block_in_place(memory::give_back);
+                }
                 if !self.network.is_attached() {
                     Due::no_later(&mut self.due.network, Duration::ZERO);
                 }

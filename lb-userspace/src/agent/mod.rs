@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod health_check;
 mod logging;
+mod memory;
 mod metrics;
 mod network;
 pub mod options;

@@ -128,8 +128,11 @@ impl KindStream {
             ListParams { label_selector: selector(self.kind), ..ListParams::default() }.limit(PAGE);
         loop {
             let request = self.request.list(&params).map_err(kube::Error::BuildRequest)?;
-            let page: Page = serde_json::from_str(&self.client.request_text(request).await?)?;
-            listed.extend(page.items.iter().flatten().map(|object| translate::translate(self.kind, object)));
+            let text = self.client.request_text(request).await?;
+            let page: Page<'_> = serde_json::from_str(&text)?;
+            for object in page.items.iter().flatten() {
+                listed.push(translate::translate(self.kind, &serde_json::from_str(object.get())?));
+            }
             if page.metadata.continue_token.is_empty() {
                 let version = Some(page.metadata.resource_version).filter(|version| !version.is_empty());
                 let version = version.ok_or(Failure::NoVersion)?;

@@ -5,15 +5,16 @@
 
 use kube::core::Status;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Page {
+pub(super) struct Page<'a> {
     #[serde(default)]
     pub(super) metadata: PageMetadata,
-    /// Go writes an empty list as null.
-    pub(super) items: Option<Vec<Value>>,
+    /// Go writes an empty list as null. Decoded one by one: as values, the objects of a page take ten times its text.
+    #[serde(borrow)]
+    pub(super) items: Option<Vec<&'a RawValue>>,
 }
 
 /// `ListMeta`.
