@@ -14,9 +14,13 @@ use crate::{
 mod extension {
     pub(super) const HOP_BY_HOP: u8 = 0;
     pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
     pub(super) const DESTINATION: u8 = 60;
 }
+
+/// Next-header value of the fragment header.
+pub(crate) const FRAGMENT: u8 = 44;
+/// Length of a fragment header (RFC 8200 §4.5).
+pub(crate) const FRAGMENT_LEN: usize = 8;
 
 /// Extension headers followed: each kind once, and destination options twice (RFC 8200 §4.1).
 const EXTENSIONS: u32 = 5;
@@ -99,7 +103,14 @@ pub(super) fn parse<H: Hook>(hook: &H) -> Option<Packet<H::Address>> {
 
 #[inline(always)]
 const fn is_extension(next: u8) -> bool {
-    matches!(next, extension::HOP_BY_HOP | extension::ROUTING | extension::FRAGMENT | extension::DESTINATION)
+    matches!(next, extension::HOP_BY_HOP | extension::ROUTING | FRAGMENT | extension::DESTINATION)
+}
+
+/// What follows the fragment header at `at`; None where it is that of a later fragment.
+#[inline(always)]
+pub(crate) fn behind_fragment_header<H: Hook>(hook: &H, at: usize) -> Option<u8> {
+    let header = hook.bytes(at, FRAGMENT_LEN)?;
+    (header.u16(2) & OFFSET_MASK_BE == 0).then(|| header.u8(0))
 }
 
 /// Follows the extension headers to the upper-layer header; true where the packet is the first of several fragments.
@@ -113,7 +124,7 @@ fn extensions<H: Hook>(hook: &H, packet: &mut Packet<H::Address>) -> Option<bool
         }
         let header = hook.bytes(packet.l4, 8)?;
         let next = header.u8(0);
-        if packet.protocol == extension::FRAGMENT {
+        if packet.protocol == FRAGMENT {
             let word = header.u16(2);
             if word & (OFFSET_MASK_BE | MORE_BE) != 0 {
                 packet.fragment_id_be = header.u32(4);
@@ -124,7 +135,7 @@ fn extensions<H: Hook>(hook: &H, packet: &mut Packet<H::Address>) -> Option<bool
                     return Some(true);
                 }
             }
-            packet.l4 += 8;
+            packet.l4 += FRAGMENT_LEN;
         } else {
             packet.l4 += 8 + usize::from(header.u8(1)) * 8;
         }

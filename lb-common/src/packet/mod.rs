@@ -5,7 +5,7 @@ mod ipv6;
 mod transport;
 
 pub(crate) use ipv4::icmp as icmp4;
-pub(crate) use ipv6::icmp as icmp6;
+pub(crate) use ipv6::{FRAGMENT, FRAGMENT_LEN, behind_fragment_header, icmp as icmp6};
 
 use crate::{
     address::{IpAddress, V4},

@@ -8,7 +8,7 @@ use crate::{
     drop_reason::DropReason,
     flow::{FLOW_ENCAPSULATED, FLOW_LOCAL, FLOW_VIA_STACK, Flow, FlowKey},
     hash,
-    packet::{ICMP_LEN, IPV4_LEN, IPV6_LEN, Packet},
+    packet::{FRAGMENT, FRAGMENT_LEN, ICMP_LEN, IPV4_LEN, IPV6_LEN, Packet, behind_fragment_header},
     stat::Stat,
     tcp::{SCTP, TCP, UDP},
     trace::Step,
@@ -90,8 +90,9 @@ pub(super) fn translate<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> V
     send::leave(hook, ifindex, &macs, flags)
 }
 
-/// Reads the quoted packet: its tuple must be there, so it is no later fragment and has no extension headers. Writes into
-/// `key` what replies to it carry, because the error travels the way that they do.
+/// Reads the quoted packet: its tuple must be there, so it is no later fragment and has no extension headers but that of
+/// a first fragment: what a client cut to its own link may be too long for the next one. Writes into `key` what replies
+/// to it carry, because the error travels the way that they do.
 #[inline(always)]
 fn quoted<H: Hook>(hook: &H, ip: usize, key: &mut FlowKey<H::Address>) -> Option<Quoted> {
     let (protocol, l4, ip_sum);
@@ -103,7 +104,10 @@ fn quoted<H: Hook>(hook: &H, ip: usize, key: &mut FlowKey<H::Address>) -> Option
         let words = |at| [header.u32(at), header.u32(at + 4), header.u32(at + 8), header.u32(at + 12)];
         key.dst_be = H::Address::from_address(Address::v6(words(8)));
         key.src_be = H::Address::from_address(Address::v6(words(24)));
-        (protocol, l4, ip_sum) = (header.u8(6), ip + IPV6_LEN, 0);
+        (protocol, l4, ip_sum) = match header.u8(6) {
+            FRAGMENT => (behind_fragment_header(hook, ip + IPV6_LEN)?, ip + IPV6_LEN + FRAGMENT_LEN, 0),
+            next => (next, ip + IPV6_LEN, 0),
+        };
     } else {
         let header = hook.bytes(ip, IPV4_LEN)?;
         let version_ihl = header.u8(0);
