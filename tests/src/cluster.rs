@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use anyhow::Result;
 use lb_common::service::ServiceKey;
-use lb_model::object::IpFamily;
 use lb_userspace::dataplane::pinned::Pinned;
 use tempfile::TempDir;
 
@@ -19,19 +18,30 @@ use crate::{
 /// The node port of [`web`].
 pub const NODE_PORT: u16 = 30_080;
 
-/// The families that the tests of the packet path go through.
-pub const FAMILIES: [IpFamily; 1] = [IpFamily::Ipv4];
-
 /// Enough for any test, and made in a fraction of the time that the kernel takes to clear the default sizes.
 pub const SMALL_MAPS: [&str; 6] =
     ["--max-flows", "65536", "--max-backends", "4096", "--max-ring-chunks", "16384"];
 
 /// The Service of most tests: every pod, behind a node port, an external IP and a load balancer's address.
 pub fn web(topology: &Topology) -> Service {
-    Service { families: FAMILIES.into(), ..Service::new("web", topology.pods()) }
+    Service::new("web", topology.pods())
         .node_port(NODE_PORT)
         .external_ip(EXTERNAL_IP)
         .load_balancer_ip(LOAD_BALANCER_IP)
+}
+
+/// Two Services: `near` with a pod of node-a behind the external IP, `far` with a pod of node-b behind the load balancer's
+/// address.
+pub fn near_and_far(topology: &Topology) -> Vec<Service> {
+    let near = Service::new("near", topology.node_a().pods.first()).external_ip(EXTERNAL_IP);
+    let far = Service::new("far", topology.node_b().pods.first()).load_balancer_ip(LOAD_BALANCER_IP);
+    vec![near, far]
+}
+
+/// The VIPs of [`near_and_far`] in both families, each with the name of its pod.
+pub fn near_and_far_vips() -> impl Iterator<Item = (IpAddr, &'static str)> {
+    let vips = [(EXTERNAL_IP, "pod-a1"), (LOAD_BALANCER_IP, "pod-b1")];
+    vips.into_iter().flat_map(|(vip, pod)| vip.both().map(|address| (address, pod)))
 }
 
 /// Everything that one test runs on. Agents go first when it is dropped, then the network.

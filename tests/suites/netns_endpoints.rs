@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, io::ErrorKind};
 
 use lb_tests::{
-    cluster::{Cluster, FAMILIES, web},
+    cluster::{Cluster, web},
     load::{Kind, Load},
     skip,
     topo::{EXTERNAL_IP, Routing},
@@ -44,7 +44,7 @@ fn a_pod_that_is_removed_in_order_costs_no_request() {
         let service = web(&cluster.topology);
         let start =
             |family| Load::start(&cluster.topology.client, tcp(family), &[(Kind::Connections, 8)]).unwrap();
-        let loads = FAMILIES.map(start);
+        let loads = IpFamily::ALL.map(start);
         let advance = |steps| loads.iter().for_each(|load| load.advance(steps).unwrap());
         // As Kubernetes does it: terminating, the end of its connections, gone from the slice, the process ends.
         cluster.apply(&service.clone().terminating(leaving)).unwrap();
@@ -55,7 +55,7 @@ fn a_pod_that_is_removed_in_order_costs_no_request() {
         cluster.topology.pod(leaving).stop().unwrap();
         advance(20);
         loads.into_iter().for_each(|load| load.finish().unwrap());
-        for family in FAMILIES {
+        for family in IpFamily::ALL {
             let tally = requests(&cluster.topology.client, tcp(family), 60, 8);
             assert_eq!((tally.failures(), tally.answered.len()), (0, 3), "{family}: {tally:?}");
             assert!(!tally.answered.contains_key(leaving), "{family}: {tally:?}");
@@ -70,14 +70,16 @@ fn tcp_goes_on_with_a_terminating_endpoint_until_it_is_gone() {
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
     let service = web(&cluster.topology);
-    let mut sessions: Vec<_> =
-        FAMILIES.into_iter().flat_map(|family| one_session_to_each_pod(&cluster, tcp(family), 4)).collect();
+    let mut sessions: Vec<_> = IpFamily::ALL
+        .into_iter()
+        .flat_map(|family| one_session_to_each_pod(&cluster, tcp(family), 4))
+        .collect();
     for leaving in ["pod-a1", "pod-b1"] {
         cluster.apply(&service.clone().terminating(leaving)).unwrap();
         for (session, first) in &mut sessions {
             assert_eq!(session.ask().unwrap(), *first, "{leaving} is terminating");
         }
-        for family in FAMILIES {
+        for family in IpFamily::ALL {
             let tally = requests(&cluster.topology.client, tcp(family), 60, 8);
             assert!(
                 !tally.answered.contains_key(leaving),
@@ -129,7 +131,7 @@ fn udp_from_one_source_port_moves_to_another_pod_when_its_own_is_gone() {
     }
     for routing in [Routing::Native, Routing::Vxlan] {
         let mut cluster = Cluster::web(routing, 2).unwrap();
-        FAMILIES.into_iter().for_each(|family| udp_outlives_its_pods(&mut cluster, family));
+        IpFamily::ALL.into_iter().for_each(|family| udp_outlives_its_pods(&mut cluster, family));
     }
 }
 
@@ -144,15 +146,21 @@ fn endpoints_appear_for_a_service_that_had_none_and_the_last_one_leaves() {
     .unwrap();
     let full = web(&cluster.topology);
     let client = &cluster.topology.client;
+    // Resolvers and phones keep their port: what was decided for it before must not outlive the change.
+    let mut phones = IpFamily::ALL.map(|family| {
+        Session::open_from_port(client, 40_000, Target::udp(EXTERNAL_IP.of(family), 80)).unwrap()
+    });
     for _ in 0..2 {
-        for family in FAMILIES {
+        for (family, phone) in IpFamily::ALL.into_iter().zip(&mut phones) {
             let refused = requests(client, tcp(family), 4, 2);
             assert_eq!(refused.failed.get("connection refused"), Some(&4), "{family}: {refused:?}");
+            assert_eq!(phone.ask().unwrap_err().kind(), ErrorKind::ConnectionRefused, "{family}");
         }
         cluster.apply(&full).unwrap();
-        for family in FAMILIES {
+        for (family, phone) in IpFamily::ALL.into_iter().zip(&mut phones) {
             let served = requests(client, tcp(family), 60, 8);
             assert_eq!((served.failures(), served.answered.len()), (0, 2), "{family}: {served:?}");
+            phone.ask().unwrap_or_else(|error| panic!("{family}, from the port that was refused: {error}"));
         }
         cluster.apply(&full.clone().without("pod-a1").without("pod-b1")).unwrap();
     }
@@ -166,7 +174,7 @@ fn a_pod_that_comes_back_is_used_again() {
     let mut cluster = Cluster::web(Routing::Native, 1).unwrap();
     let service = web(&cluster.topology);
     let answers = |cluster: &Cluster| {
-        FAMILIES.map(|family| requests(&cluster.topology.client, tcp(family), 20, 4).answered)
+        IpFamily::ALL.map(|family| requests(&cluster.topology.client, tcp(family), 20, 4).answered)
     };
     cluster.apply(&service.clone().without("pod-b1")).unwrap();
     cluster.topology.pod("pod-b1").stop().unwrap();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use lb_tests::{
-    cluster::{Cluster, FAMILIES, web},
+    cluster::{Cluster, web},
     eviction::{Evicted, Evictor},
     load::{Kind, Load},
     manifests::Service,
@@ -41,7 +41,7 @@ fn flows_to_pods_on_this_and_on_the_other_node_survive_evictions() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let total = survives_evictions(family, Routing::Native, |topology| vec![web(topology)]);
         let each = [total.local_forward, total.local_reverse, total.remote_forward, total.remote_reverse];
         assert!(
@@ -56,10 +56,9 @@ fn flows_behind_an_overlay_survive_evictions() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let total = survives_evictions(family, Routing::Vxlan, |topology| {
-            let service = Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP);
-            vec![Service { families: FAMILIES.into(), ..service }]
+            vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP)]
         });
         assert!(total.remote_forward > ROUNDS && total.remote_reverse > ROUNDS, "{family}: {total:?}");
     }

@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, io::ErrorKind, net::SocketAddr};
 use lb_common::{drop_reason::DropReason, stat::Stat};
 use lb_tests::{
     agent::Agent,
-    cluster::{Cluster, FAMILIES, NODE_PORT},
+    cluster::{Cluster, NODE_PORT},
     manifests::Service,
     skip,
     topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Node, Routing, Topology},
-    traffic::{Answer, Protocol, Session, Target, get, requests},
+    traffic::{Answer, IpFamily, Protocol, Session, Target, get, requests},
     wait,
 };
 
@@ -36,7 +36,6 @@ fn asked_in_turns(cluster: &Cluster, port: u16, targets: &[Target]) -> Vec<Answe
 /// One pod behind both VIPs and the node port: three frontends that differ only before the translation.
 fn one_pod(topology: &Topology, pod: &str) -> Vec<Service> {
     let service = Service::new("web", topology.pods().filter(|other| other.name == pod));
-    let service = Service { families: FAMILIES.into(), ..service };
     vec![service.node_port(NODE_PORT).external_ip(EXTERNAL_IP).load_balancer_ip(LOAD_BALANCER_IP)]
 }
 
@@ -49,7 +48,7 @@ fn one_client_port_may_reach_one_pod_by_several_frontends_at_once() {
         let cluster = Cluster::start(Routing::Native, 1, |topology| one_pod(topology, pod)).unwrap();
         let all = one_pod(&cluster.topology, pod)[0].targets(cluster.topology.node_a());
         let kinds =
-            FAMILIES.into_iter().flat_map(|family| [(family, Protocol::Tcp), (family, Protocol::Udp)]);
+            IpFamily::ALL.into_iter().flat_map(|family| [(family, Protocol::Tcp), (family, Protocol::Udp)]);
         for kind in kinds {
             let alike = |target: &Target| (target.family(), target.protocol) == kind;
             let targets: Vec<_> = all.iter().copied().filter(alike).collect();
@@ -63,7 +62,7 @@ fn one_client_port_may_reach_one_pod_by_several_frontends_at_once() {
         }
         if pod == "pod-a1" {
             let collisions = count(&cluster.agents[0], Stat::SourcePortCollision);
-            assert_eq!(collisions, 4 * FAMILIES.len() as u64, "two each of TCP and UDP");
+            assert_eq!(collisions, 8, "two each of TCP and UDP");
         }
         assert_eq!(drops(&cluster.agents[0]), []);
     }
@@ -75,7 +74,7 @@ fn one_client_port_may_reach_both_nodes_at_once() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
-    for (port, family) in (40_000..40_020).flat_map(|port| FAMILIES.map(|family| (port, family))) {
+    for (port, family) in (40_000..40_020).flat_map(|port| IpFamily::ALL.map(|family| (port, family))) {
         let node_port = |node: &Node| Target::tcp(node.addresses.of(family), NODE_PORT);
         asked_in_turns(&cluster, port, &cluster.topology.nodes.each_ref().map(node_port));
     }
@@ -89,7 +88,7 @@ fn a_client_that_uses_its_port_again_opens_a_new_connection() {
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
     let client = &cluster.topology.client;
-    for (port, family) in (40_000..40_020).flat_map(|port| FAMILIES.map(|family| (port, family))) {
+    for (port, family) in (40_000..40_020).flat_map(|port| IpFamily::ALL.map(|family| (port, family))) {
         // The pod closes first: its side waits in TIME_WAIT while the client's port is free again, once the pod has
         // acknowledged the client's FIN.
         let page = || {
@@ -113,7 +112,7 @@ fn many_connections_at_once_spread_and_none_is_lost() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 2).unwrap();
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let vip = EXTERNAL_IP.of(family);
         let tally = requests(&cluster.topology.client, Target::tcp(vip, 80), 2000, 64);
         assert_eq!(tally.failures(), 0, "{family}: {tally:?}");
@@ -137,9 +136,9 @@ fn both_nodes_choose_the_same_pod_for_a_flow() {
         let ask = |port| Session::open_from_port(&topology.client, port, target).unwrap().ask().unwrap().pod;
         (41_000..41_030).map(ask).collect()
     };
-    let by_a = FAMILIES.map(chosen);
+    let by_a = IpFamily::ALL.map(chosen);
     topology.route_vips_to(topology.node_b()).unwrap();
-    assert_eq!(by_a, FAMILIES.map(chosen));
+    assert_eq!(by_a, IpFamily::ALL.map(chosen));
     for chosen in by_a {
         assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 4, "every pod has its turn");
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_tests::{
-    cluster::{Cluster, FAMILIES, web},
+    cluster::{Cluster, web},
     load::{Kind, Load},
     manifests::Service,
     pod::Pod,
@@ -91,7 +91,7 @@ fn transfers_in_both_directions_arrive_whole_by_every_way() {
         let topology = Topology::new(routing, 1).unwrap();
         let cluster = Cluster::start_on(topology, &["--mode", mode], |topology| vec![web(topology)]).unwrap();
         let sessions = [(Kind::Connections, 4), (Kind::Exchange, 8), (Kind::Download, 8), (Kind::Upload, 8)];
-        for family in FAMILIES {
+        for family in IpFamily::ALL {
             let target = Target::tcp(EXTERNAL_IP.of(family), 80);
             let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
             load.advance(100).unwrap();
@@ -152,8 +152,7 @@ fn several_services_share_a_node_and_each_reaches_its_own_pods() {
     let services = |topology: &Topology| -> Vec<Service> {
         let service = |(port, pod)| {
             let pods = topology.pods().filter(|other| other.name == pod);
-            let service = Service::new(&format!("only-{pod}"), pods).node_port(port);
-            Service { families: FAMILIES.into(), ..service }
+            Service::new(&format!("only-{pod}"), pods).node_port(port)
         };
         [(30_001, "pod-a1"), (30_002, "pod-a2"), (30_003, "pod-b1"), (30_004, "pod-b2")].map(service).into()
     };

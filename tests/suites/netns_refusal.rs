@@ -8,12 +8,12 @@ use std::{
 };
 
 use lb_tests::{
-    cluster::{Cluster, FAMILIES, NODE_PORT, web},
+    cluster::{Cluster, NODE_PORT, web},
     dual_stack::DualStack,
     manifests::Service,
     skip,
     topo::{EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
-    traffic::{Session, Target, ask, requests},
+    traffic::{IpFamily, Session, Target, ask, requests},
 };
 
 /// Well below TCP's first retransmission (1 s, RFC 6298 §2.1): the first packet was answered.
@@ -31,11 +31,7 @@ fn a_service_without_endpoints_refuses_tcp_and_udp_at_once() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    let empty = || {
-        Service { families: FAMILIES.into(), ..Service::new("empty", []) }
-            .node_port(NODE_PORT)
-            .external_ip(EXTERNAL_IP)
-    };
+    let empty = || Service::new("empty", []).node_port(NODE_PORT).external_ip(EXTERNAL_IP);
     let cluster = Cluster::start(Routing::Native, 0, |_| vec![empty()]).unwrap();
     for node in &cluster.topology.nodes {
         cluster.topology.route_vips_to(node).unwrap();
@@ -51,8 +47,9 @@ fn an_unknown_port_of_a_vip_is_refused_and_does_not_loop() {
         return;
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
-    let vips =
-        FAMILIES.into_iter().flat_map(|family| [EXTERNAL_IP, LOAD_BALANCER_IP].map(|vip| vip.of(family)));
+    let vips = IpFamily::ALL
+        .into_iter()
+        .flat_map(|family| [EXTERNAL_IP, LOAD_BALANCER_IP].map(|vip| vip.of(family)));
     for vip in vips {
         assert_refused_at_once(&cluster, Target::tcp(vip, 81));
         assert_refused_at_once(&cluster, Target::udp(vip, 81));
@@ -65,15 +62,14 @@ fn the_local_policy_without_local_endpoints_stays_silent() {
         return;
     }
     let cluster = Cluster::start(Routing::Native, 1, |topology| {
-        let service = Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP).local();
-        vec![Service { families: FAMILIES.into(), ..service }]
+        vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP).local()]
     })
     .unwrap();
     let topology = &cluster.topology;
     let connect = |target: SocketAddr| {
         topology.client.enter(|| TcpStream::connect_timeout(&target, Duration::from_millis(500)))
     };
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         topology.route_vips_to(topology.node_a()).unwrap();
         let vip = EXTERNAL_IP.of(family);
         assert_eq!(connect((vip, 80).into()).unwrap_err().kind(), ErrorKind::TimedOut, "{family}");
@@ -89,7 +85,7 @@ fn a_listener_on_the_node_itself_is_reached_as_before() {
     }
     let cluster = Cluster::web(Routing::Native, 1).unwrap();
     let node = cluster.topology.node_a();
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let address = node.addresses.of(family);
         let listener = node.namespace.enter(|| TcpListener::bind((address, 22))).unwrap();
         let patience = Duration::from_secs(5);
@@ -118,7 +114,7 @@ fn an_external_ip_that_policy_forbids_is_not_served() {
     let cluster =
         Cluster::start(Routing::Native, 1, |topology| vec![web(topology).external_ip(FORBIDDEN)]).unwrap();
     let topology = &cluster.topology;
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let (vip, node) = (FORBIDDEN.of(family), topology.node_a().addresses.of(family));
         topology.router.ip(&format!("route add {vip} via {node}")).unwrap();
         // The node routes it back to the router, which routes it to the node, until the TTL ends.
@@ -136,16 +132,16 @@ fn a_service_that_is_removed_is_refused() {
     let served = |topology: &Topology| Service { load_balancer_ips: Vec::new(), ..web(topology) };
     let cluster = Cluster::start(Routing::Native, 1, |topology| {
         let other = Service::new("other", topology.pods()).external_ip(LOAD_BALANCER_IP);
-        vec![served(topology), Service { families: FAMILIES.into(), ..other }]
+        vec![served(topology), other]
     })
     .unwrap();
     let topology = &cluster.topology;
-    let targets = FAMILIES.map(|family| Target::tcp(topology.node_a().addresses.of(family), NODE_PORT));
+    let targets = IpFamily::ALL.map(|family| Target::tcp(topology.node_a().addresses.of(family), NODE_PORT));
     let mut open = targets.map(|target| Session::open(&topology.client, target).unwrap());
     open.iter_mut().for_each(|session| drop(session.ask().unwrap()));
     cluster.delete(&served(topology)).unwrap();
     targets.into_iter().for_each(|target| assert_refused_at_once(&cluster, target));
-    for family in FAMILIES {
+    for family in IpFamily::ALL {
         let other = Target::tcp(LOAD_BALANCER_IP.of(family), 80);
         assert_eq!(requests(&topology.client, other, 10, 2).failures(), 0);
     }

@@ -29,9 +29,6 @@ pub(super) fn service(service: &Service) -> String {
         ([], Some(_)) => "NodePort",
         ([], None) => "ClusterIP",
     };
-    let of_its_families = |addresses: &[std::net::IpAddr]| -> Vec<_> {
-        addresses.iter().copied().filter(|ip| service.families.contains(&IpFamily::of(*ip))).collect()
-    };
     let mut text =
         format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {}\n  namespace: default\n", service.name);
     if service.dsr {
@@ -43,11 +40,10 @@ pub(super) fn service(service: &Service) -> String {
         "spec:\n  type: {kind}\n  ipFamilyPolicy: {policy}\n  ipFamilies: {}\n",
         list(&service.families)
     );
-    let external_ips = of_its_families(&service.external_ips);
-    if !external_ips.is_empty() {
-        let _ = writeln!(text, "  externalIPs: {}", list(&external_ips));
+    if !service.external_ips.is_empty() {
+        let _ = writeln!(text, "  externalIPs: {}", list(&service.external_ips));
     }
-    if kind != "ClusterIP" || !external_ips.is_empty() {
+    if kind != "ClusterIP" || !service.external_ips.is_empty() {
         let policy = if service.local_traffic_policy { "Local" } else { "Cluster" };
         let _ = writeln!(text, "  externalTrafficPolicy: {policy}");
     }
@@ -70,8 +66,7 @@ pub(super) fn service(service: &Service) -> String {
     }
     if kind == "LoadBalancer" {
         text.push_str("status:\n  loadBalancer:\n    ingress:\n");
-        let ips = of_its_families(&service.load_balancer_ips);
-        ips.iter().for_each(|ip| text.push_str(&format!("    - ip: \"{ip}\"\n")));
+        service.load_balancer_ips.iter().for_each(|ip| text.push_str(&format!("    - ip: \"{ip}\"\n")));
     }
     text
 }

@@ -19,7 +19,10 @@ mod node;
 mod router;
 mod vxlan;
 
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use lb_model::object::IpFamily;
@@ -34,8 +37,6 @@ use crate::{
 
 /// The client's addresses.
 pub const CLIENT: DualStack = DualStack::new([198, 51, 100, 7], [0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 7]);
-/// More addresses of the client, which only sessions that ask for them have as their source.
-pub const OTHER_CLIENT: DualStack = DualStack::new([198, 51, 100, 8], [0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 8]);
 /// The router's addresses on the client's segment.
 const CLIENT_GATEWAY: DualStack = DualStack::new([198, 51, 100, 1], [0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 1]);
 /// A Service's addresses in `spec.externalIPs`.
@@ -199,6 +200,28 @@ impl Topology {
         router::narrow_towards_client(&self.router, mtu)
     }
 
+    /// Gives the client more addresses, which only sessions that ask for them have as their source.
+    ///
+    /// # Errors
+    /// Where the client refuses.
+    pub fn more_clients(&self, count: u8) -> Result<Vec<DualStack>> {
+        let addresses: Vec<_> = (101..=100 + count)
+            .map(|last| DualStack {
+                v4: Ipv4Addr::new(198, 51, 100, last),
+                v6: Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 1, last.into()),
+            })
+            .collect();
+        let lines = addresses.iter().map(|address| {
+            // A deprecated address is no source but for those who ask for it (RFC 6724 §5, rule 3).
+            format!(
+                "addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad preferred_lft 0\n",
+                address.v4, address.v6
+            )
+        });
+        self.client.ip(&lines.collect::<String>())?;
+        Ok(addresses)
+    }
+
     fn lay_cables(&self) -> Result<()> {
         router::connect(self)?;
         for (node, other) in [(0, 1), (1, 0)] {
@@ -206,15 +229,11 @@ impl Topology {
         }
         self.client.ip(&format!(
             "addr add {}/24 dev eth0\n\
-             addr add {}/24 dev eth0\n\
              addr add {}/64 dev eth0 nodad\n\
-             addr add {}/64 dev eth0 nodad preferred_lft 0\n\
              link set eth0 up\n\
              {}",
             CLIENT.v4,
-            OTHER_CLIENT.v4,
             CLIENT.v6,
-            OTHER_CLIENT.v6,
             default_routes(CLIENT_GATEWAY),
         ))?;
         // Sockets that ping, for every group (icmp(7)).
