@@ -4,23 +4,30 @@ use std::sync::Arc;
 
 use lb_model::{ingress::PathType, object::ObjectKey};
 
-use super::{Policy, Upstream};
+use super::{Policy, Rewrite, Upstream};
 
 /// One path of one host.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The Ingress that asks for it.
-    pub ingress: ObjectKey,
+    /// The Ingress that asks for it; for the controller's default backend, its Service.
+    pub ingress: Arc<ObjectKey>,
     /// `host` of its rule; none for every host.
-    pub host: Option<String>,
-    /// `path`.
-    pub path: String,
+    pub host: Option<Arc<str>>,
+    /// `path`, its characters escaped as they are in requests; empty for a default backend.
+    pub path: Box<str>,
     /// `pathType`.
     pub path_type: PathType,
+    /// True where `path` is a regular expression.
+    pub pattern: bool,
     /// What to do with requests.
     pub action: Action,
+    /// What endpoints see of the path; none leaves it as it is.
+    pub rewrite: Option<Arc<Rewrite>>,
     /// What the Ingress' annotations ask for; shared by all its routes.
     pub policy: Arc<Policy>,
+    /// Who answers where `action` leads to no endpoint, and instead of the endpoints where they answer with one of
+    /// [`Policy::custom_errors`]: the annotation `default-backend`, or the controller's default backend.
+    pub error_backend: Option<Arc<Upstream>>,
     /// True where the host is in `spec.tls` of the Ingress.
     pub tls: bool,
 }
@@ -41,8 +48,15 @@ pub enum Action {
 pub struct Redirect {
     /// 3xx.
     pub status: u16,
-    /// `Location`, for `permanent-redirect` and `temporal-redirect`; none keeps path and query and changes the host.
-    pub location: Option<String>,
-    /// The other host, for `from-to-www-redirect`.
-    pub host: Option<String>,
+    /// Where to.
+    pub to: RedirectTo,
+}
+
+/// Where a redirect leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectTo {
+    /// `Location` as it stands, for `permanent-redirect` and `temporal-redirect`.
+    Location(String),
+    /// The same path and query on another host, for `from-to-www-redirect`.
+    Host(String),
 }

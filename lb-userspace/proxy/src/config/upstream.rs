@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 pub struct Upstream {
     /// What tells it from others, over all generations.
     pub key: UpstreamKey,
-    /// Endpoints for new requests, in order, each once.
+    /// Endpoints for new requests, in order, each once. Without any, requests are answered 503.
     pub endpoints: Vec<Endpoint>,
+    /// Endpoints that still serve while they terminate, for clients that a cookie keeps there.
+    pub draining: Vec<Endpoint>,
 }
 
 /// Name of an upstream. Counters, pools and limits are kept by it when the configuration changes.
@@ -24,6 +26,8 @@ pub struct UpstreamKey {
     pub protocol: UpstreamProtocol,
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// `service-upstream`: the Service's ClusterIP is the only endpoint.
+    pub by_cluster_ip: bool,
 }
 
 /// How endpoints are spoken to.
