@@ -1,23 +1,25 @@
 //! `cargo xtask lint`: every check runs to its end, so that one run shows everything there is to mend.
 
 mod dependencies;
+mod faults;
 mod licence;
 mod texts;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::{command, docs};
+use crate::{command, docs, workspace};
 
 type Check = fn() -> Result<()>;
 
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("formatting", formatting),
     ("clippy", clippy),
     ("documentation", documentation),
     ("generated pages", docs::check),
     ("dependencies", dependencies::check),
+    ("faults and their tests", faults::check),
     ("texts", texts::check),
 ];
 
@@ -49,6 +51,16 @@ fn clippy() -> Result<()> {
 fn documentation() -> Result<()> {
     let mut doc = command::cargo();
     command::run(doc.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
+}
+
+/// Every file that is or will be in the repository, by its path from the root.
+fn files() -> Result<Vec<String>> {
+    let mut ls = Command::new("git");
+    ls.current_dir(workspace::root());
+    ls.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let files =
+        command::ask(&mut ls).context("cannot list the files: is this a git checkout, and git installed?")?;
+    Ok(files.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 /// Fails with one line per problem.

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::{command, workspace};
+use super::files;
+use crate::workspace;
 
 /// The longest a source file may be: past that it has more than one subject.
 const LONGEST: usize = 400;
@@ -26,13 +26,8 @@ const WRITTEN: [&str; 7] = ["rs", "md", "toml", "yaml", "yml", "sh", "scn"];
 
 /// Fails with one line per finding.
 pub(crate) fn check() -> Result<()> {
-    let mut ls = Command::new("git");
-    ls.current_dir(workspace::root());
-    ls.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let files =
-        command::ask(&mut ls).context("cannot list the files: is this a git checkout, and git installed?")?;
     let mut problems = Vec::new();
-    for name in files.split('\0').filter(|name| is_written(name)) {
+    for name in files()?.iter().filter(|name| is_written(name)) {
         // A file that git knows and the user has deleted is no finding.
         if let Ok(text) = fs::read_to_string(workspace::root().join(name)) {
             problems.extend(problems_in(name, &text));
