@@ -21,6 +21,8 @@ pub mod filter;
 pub mod flow;
 pub mod fragment;
 pub mod hash;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod interface;
 pub mod limit;
 pub mod maglev;
