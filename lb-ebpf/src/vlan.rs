@@ -65,6 +65,9 @@ impl Frame {
     /// Puts tags on.
     #[inline(always)]
     pub(crate) fn tag(&mut self, tags: &Tags) -> Option<()> {
+        if tags.outer[0] == 0 {
+            return Some(());
+        }
         self.move_addresses(-(tags.len() as i32))?;
         let start = self.at(0, ETHERNET_LEN + VLAN_TAG_LEN)?.cast::<u16>();
         // SAFETY: as above.

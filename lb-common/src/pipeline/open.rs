@@ -86,6 +86,8 @@ fn prepare<H: Hook>(
     flow.generation = backend.generation;
     flow.service = service.id;
     (flow.state, flow._pad) = (0, 0);
+    // Not translated unless `claim` says so: the workspace holds an earlier packet's flow.
+    (flow.src_port_be, flow.dst_port_be, flow.l3_delta, flow.l4_delta) = (0, 0, 0, 0);
     if let Some(verdict) = way::find(hook, packet, service, backend, flow) {
         return Err(verdict);
     }
