@@ -48,6 +48,8 @@ pub mod map {
     pub const REFUSALS: &str = "refusals";
     /// Step number → [`TraceStep`](crate::trace::TraceStep), array; written by the tracing build of a program only.
     pub const TRACE: &str = "trace";
+    /// 0 → [`Tick`](crate::time::Tick), array of one; read only where [`FED_CLOCK`](super::global::FED_CLOCK) is set.
+    pub const CLOCK: &str = "clock";
 
     /// Every map that is pinned and survives the agent.
     pub const PINNED: [&str; 20] = [
@@ -94,6 +96,8 @@ pub mod global {
     pub const FIB_SRC: &str = "FIB_SRC";
     /// `u8`: 1 loads a program that writes no map but `trace`.
     pub const TRACING: &str = "TRACING";
+    /// `u8`: 1 loads programs that take the time from the map `clock`, which tests feed.
+    pub const FED_CLOCK: &str = "FED_CLOCK";
     /// `u16`: lowest SNAT port.
     pub const SNAT_PORT_MIN: &str = "SNAT_PORT_MIN";
     /// `u16`: highest SNAT port, inclusive.

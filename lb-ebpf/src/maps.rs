@@ -25,6 +25,7 @@ use lb_common::{
     service::{Service, ServiceKey},
     snat,
     stat::{ServiceStats, Stat},
+    time::Tick,
     trace::TraceStep,
     workspace::Workspace,
 };
@@ -115,11 +116,17 @@ pub(crate) static REFUSALS: HashMap<u32, Refusal> =
 #[map(name = "trace")]
 pub(crate) static TRACE: Array<TraceStep> = Array::with_max_entries(capacity::TRACE, 0);
 
+#[map(name = "clock")]
+pub(crate) static CLOCK: Array<Tick> = Array::with_max_entries(1, 0);
+
 #[unsafe(no_mangle)]
 pub(crate) static FIB_SRC: Global<u8> = Global::new(0);
 
 #[unsafe(no_mangle)]
 pub(crate) static TRACING: Global<u8> = Global::new(0);
+
+#[unsafe(no_mangle)]
+pub(crate) static FED_CLOCK: Global<u8> = Global::new(0);
 
 #[unsafe(no_mangle)]
 pub(crate) static SNAT_PORT_MIN: Global<u16> = Global::new(snat::PORT_MIN);

@@ -1,18 +1,24 @@
 //! A namespace of the test's own with routes for `test_run`: FIB look-ups in it are the kernel's real ones.
 //!
 //! ```text
-//! up0   192.0.2.1/24    next hop of clients   192.0.2.254 (MAC known)
-//! down0 10.0.0.1/24     next hop of node-b    10.0.0.2    (MAC known), 10.0.0.3 (MAC unknown)
+//! up0    192.0.2.1/24  2001:db8:2::1/64   next hop of clients   .254, ::fe (MAC known)
+//! down0  10.0.0.1/24   fd10::1/64         next hop of node-b    .2, ::2    (MAC known), .3, ::3 (MAC unknown)
+//! pod0                                    pods of this node: 10.244.1.0/24, fd10:244:1::/64
+//! vxlan0 10.244.1.0/32 fd10:244:ff::1/64  pods behind the overlay: 10.244.4.0/24, fd10:244:4::/64
 //! ```
+//!
+//! Pods N.0/24 of 10.244.0.0/16, and of fd10:244:N::/64: 2 behind node-b, 3 behind the unknown MAC, 5 behind node-b by a
+//! narrow path, 6 nowhere.
 
 use std::{
     io::Write,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
+    address::Address,
     backend::{BACKEND_LOCAL, Backend},
     interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface},
     service::ServiceKey,
@@ -39,6 +45,12 @@ pub const OVERLAY_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 4, 5);
 pub const NODE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The overlay device's address.
 pub const OVERLAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 0);
+/// The uplink's address.
+pub const UPLINK_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+/// [`NODE`] in the other family.
+pub const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd10, 0, 0, 0, 0, 0, 0, 1);
+/// [`OVERLAY_ADDRESS`] in the other family.
+pub const OVERLAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd10, 0x244, 0xff, 0, 0, 0, 0, 1);
 /// MAC of the clients' next hop.
 pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 254];
 /// MAC of node-b.
@@ -47,24 +59,49 @@ pub const NODE_B_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
 /// The namespace, as `ip -batch` reads it.
 const DEVICES: &str = "\
 link set lo up
-link add up0 type veth peer name up1
-link add down0 type veth peer name down1
-link add vxlan0 type vxlan id 1 dstport 8472 dev down0 local 10.0.0.1
+link add up0 address 02:00:00:00:00:10 type veth peer name up1
+link add down0 address 02:00:00:00:00:20 type veth peer name down1
+link add pod0 address 02:00:00:00:00:30 type veth peer name pod1
+link add vxlan0 address 02:00:00:00:00:40 type vxlan id 1 dstport 8472 dev down0 local 10.0.0.1
+link set up0 addrgenmode none
+link set down0 addrgenmode none
+link set pod0 addrgenmode none
+link set vxlan0 addrgenmode none
 link set up1 up
 link set down1 up
+link set pod1 up
 link set up0 up
 link set down0 up
+link set pod0 up
 link set vxlan0 up
 address add 192.0.2.1/24 dev up0
 address add 10.0.0.1/24 dev down0
 address add 10.244.1.0/32 dev vxlan0
+address add 2001:db8:2::1/64 dev up0 nodad
+address add fd10::1/64 dev down0 nodad
+address add fd10:244:ff::1/64 dev vxlan0 nodad
 route add default via 192.0.2.254
+route add 10.244.1.0/24 dev pod0
 route add 10.244.2.0/24 via 10.0.0.2
 route add 10.244.3.0/24 via 10.0.0.3
 route add 10.244.4.0/24 via 10.244.4.0 dev vxlan0 onlink
+route add 10.244.5.0/24 via 10.0.0.2 mtu lock 1300
+route add blackhole 10.244.6.0/24
+route add default via 2001:db8:2::fe
+route add fd10:244:1::/64 dev pod0
+route add fd10:244:2::/64 via fd10::2
+route add fd10:244:3::/64 via fd10::3
+route add fd10:244:4::/64 via fd10:244:ff::4 dev vxlan0
+route add fd10:244:5::/64 via fd10::2 mtu lock 1300
+route add blackhole fd10:244:6::/64
 neighbour add 192.0.2.254 lladdr 02:00:00:00:01:fe nud permanent dev up0
 neighbour add 10.0.0.2 lladdr 02:00:00:00:02:02 nud permanent dev down0
+neighbour add 10.244.1.5 lladdr 02:00:00:00:03:05 nud permanent dev pod0
 neighbour add 10.244.4.0 lladdr 02:00:00:00:04:00 nud permanent dev vxlan0
+neighbour add 2001:db8:2::fe lladdr 02:00:00:00:01:fe nud permanent dev up0
+neighbour add fd10::2 lladdr 02:00:00:00:02:02 nud permanent dev down0
+neighbour add fd10:244:1::5 lladdr 02:00:00:00:03:05 nud permanent dev pod0
+neighbour add fd10:244:ff::4 lladdr 02:00:00:00:04:00 nud permanent dev vxlan0
 ";
 
 /// Index of each device of the lab.
@@ -74,6 +111,8 @@ pub struct Devices {
     pub up: u32,
     /// Towards other nodes.
     pub down: u32,
+    /// Towards this node's pods; the programs know nothing of it.
+    pub pod: u32,
     /// The overlay.
     pub overlay: u32,
 }
@@ -92,21 +131,37 @@ impl Lab {
     /// # Errors
     /// Where a command or the kernel refuses.
     pub fn new(sizes: Sizes) -> Result<Self> {
+        Self::with(|| Programs::load(sizes))
+    }
+
+    /// As [`new`](Self::new), with programs whose clock is fed.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn with_fed_clock(sizes: Sizes) -> Result<Self> {
+        Self::with(|| Programs::load_with(sizes, true))
+    }
+
+    fn with(load: impl FnOnce() -> Result<Programs>) -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET).context("a network namespace of its own needs CAP_SYS_ADMIN")?;
         ip(DEVICES)?;
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("switching forwarding on")?;
+        for family in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/net/{family}"), "1").context("switching forwarding on")?;
+        }
         let index = |name: &str| nix::net::if_::if_nametoindex(name).with_context(|| name.to_owned());
-        let devices = Devices { up: index("up0")?, down: index("down0")?, overlay: index("vxlan0")? };
-        let mut programs = Programs::load(sizes)?;
+        let [up, down, pod, overlay] = ["up0", "down0", "pod0", "vxlan0"].map(index);
+        let devices = Devices { up: up?, down: down?, pod: pod?, overlay: overlay? };
+        let mut programs = load()?;
         let known = [
-            (devices.up, Ipv4Addr::new(192, 0, 2, 1), INTERFACE_XDP),
-            (devices.down, NODE, INTERFACE_XDP),
-            (devices.overlay, OVERLAY_ADDRESS, INTERFACE_OVERLAY),
+            (devices.up, Ipv4Addr::new(192, 0, 2, 1), UPLINK_V6, INTERFACE_XDP),
+            (devices.down, NODE, NODE_V6, INTERFACE_XDP),
+            (devices.overlay, OVERLAY_ADDRESS, OVERLAY_V6, INTERFACE_OVERLAY),
         ];
-        for (ifindex, address, flags) in known {
+        for (ifindex, address, address6, flags) in known {
+            let (address_be, address6_be) = (be(address), Address::from(IpAddr::V6(address6)).words_be);
             programs.set_interface(
                 ifindex,
-                Interface { address_be: be(address), flags, ..Interface::default() },
+                Interface { address_be, address6_be, flags, ..Interface::default() },
             )?;
         }
         Ok(Self { programs, devices })

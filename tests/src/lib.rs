@@ -15,6 +15,7 @@ pub mod icmp;
 pub mod lab;
 pub mod load;
 pub mod manifests;
+pub mod model;
 pub mod netns;
 pub mod observe;
 pub mod packet;

@@ -17,6 +17,7 @@ use lb_common::{
     runtime::Runtime,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::{ServiceStats, Stat},
+    time::Tick,
 };
 use lb_userspace::dataplane::loader::uninterrupted;
 
@@ -54,6 +55,14 @@ impl Programs {
     /// # Errors
     /// Where the kernel refuses, with the verifier's log.
     pub fn load(sizes: Sizes) -> Result<Self> {
+        Self::load_with(sizes, false)
+    }
+
+    /// As [`load`](Self::load); with `fed_clock` time is what [`set_clock`](Self::set_clock) says.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn load_with(sizes: Sizes, fed_clock: bool) -> Result<Self> {
         let mask = sizes.restore - 1;
         let mut loader = EbpfLoader::new();
         loader
@@ -69,6 +78,8 @@ impl Programs {
             .override_global(global::RESTORE_MASK, &mask, true)
             .override_global(global::RESTORE6_MASK, &mask, true)
             .override_global(global::FIB_SRC, &1u8, true);
+        let fed = u8::from(fed_clock);
+        loader.override_global(global::FED_CLOCK, &fed, true);
         let mut ebpf = loader.load(&object()?).context("loading the BPF object")?;
         for name in [program::XDP, program::PASS] {
             let xdp: &mut Xdp = ebpf.program_mut(name).context(name)?.try_into()?;
@@ -127,6 +138,14 @@ impl Programs {
     /// What the map answers.
     pub fn set_epoch(&mut self, epoch: u32) -> Result<()> {
         Ok(self.array(map::RUNTIME)?.set(0, Runtime { epoch, _pad: 0 }, 0)?)
+    }
+
+    /// Sets the clock of programs that were loaded with one to be fed.
+    ///
+    /// # Errors
+    /// What the map answers.
+    pub fn set_clock(&mut self, now: Tick) -> Result<()> {
+        Ok(self.array(map::CLOCK)?.set(0, now, 0)?)
     }
 
     /// Declares a device.

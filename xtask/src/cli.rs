@@ -34,6 +34,10 @@ enum Verb {
         group: Group,
         /// Only tests whose name contains this.
         filter: Option<String>,
+        /// Only hold the kernel programs against the reference model, with so many random packets; 0: until they differ.
+        /// SLUICE_MODEL_SEED says where to begin.
+        #[arg(long, value_name = "PACKETS", conflicts_with_all = ["group", "filter"])]
+        model: Option<u64>,
         /// For the test programs, for example `-- --nocapture`.
         #[arg(last = true)]
         args: Vec<String>,
@@ -75,7 +79,8 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { keep: true, .. } => demo::run(&["--keep"]),
         Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
         Verb::Demo { .. } => demo::run(&[]),
-        Verb::Test { group, filter, args } => test::run(group, filter.as_deref(), &args),
+        Verb::Test { model: Some(packets), args, .. } => test::run_model(packets, &args),
+        Verb::Test { group, filter, args, .. } => test::run(group, filter.as_deref(), &args),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
         Verb::Docs => docs::run(),
         Verb::Lint => lint::run(),

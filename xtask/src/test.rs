@@ -3,7 +3,7 @@
 mod tally;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
@@ -28,15 +28,28 @@ pub(crate) fn run(group: Group, filter: Option<&str>, args: &[String]) -> Result
     let sluice = if group == Group::Unit { None } else { Some(prepare()?) };
     let mut total = Tally::default();
     if group != Group::Kernel {
-        total.add(cargo_test("unit", &["--workspace", "--exclude", "lb-tests"], None, filter, args)?);
+        let packages = ["--workspace", "--exclude", "lb-tests"];
+        total.add(cargo_test("unit", &mut test_command(&packages, filter, None, args))?);
     }
     if let Some(sluice) = sluice {
-        let kernel = cargo_test("kernel", &["--package", "lb-tests"], Some(sluice), filter, args)?;
+        let mut command = test_command(&["--package", "lb-tests"], filter, Some(sluice), args);
+        let kernel = cargo_test("kernel", &mut command)?;
         total.add(kernel.not_empty(filter, "kernel"));
     }
-    let total = total.not_empty(None, "every");
+    Ok(finish(total.not_empty(None, "every")))
+}
+
+/// Runs the reference model alone, with so many packets; its figures are shown.
+pub(crate) fn run_model(packets: u64, args: &[String]) -> Result<ExitCode> {
+    let sluice = prepare()?;
+    let mut command = test_command(&["--package", "lb-tests", "--test", "model"], None, Some(sluice), args);
+    command.env("SLUICE_MODEL_PACKETS", packets.to_string()).arg("--nocapture");
+    Ok(finish(cargo_test("model", &mut command)?.not_empty(None, "model")))
+}
+
+fn finish(total: Tally) -> ExitCode {
     println!("{total}");
-    Ok(if total.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if total.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What the kernel group needs: privileges, tools, bpffs and the program under test.
@@ -51,13 +64,12 @@ fn prepare() -> Result<PathBuf> {
     build::run()
 }
 
-fn cargo_test(
-    group: &str,
+fn test_command(
     packages: &[&str],
-    sluice: Option<PathBuf>,
     filter: Option<&str>,
+    sluice: Option<PathBuf>,
     args: &[String],
-) -> Result<Tally> {
+) -> Command {
     let mut cargo = command::cargo();
     cargo.args(["test", "--no-fail-fast"]).args(packages).args(filter).arg("--");
     if let Some(sluice) = sluice {
@@ -67,7 +79,11 @@ fn cargo_test(
         cargo.arg("--test-threads=1");
     }
     cargo.args(args);
+    cargo
+}
+
+fn cargo_test(group: &str, cargo: &mut Command) -> Result<Tally> {
     let mut tally = Tally::default();
-    let status = command::tee(&mut cargo, |line| tally.read(line))?;
+    let status = command::tee(cargo, |line| tally.read(line))?;
     Ok(tally.finish(group, status.success()))
 }
