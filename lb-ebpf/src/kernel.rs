@@ -4,7 +4,6 @@ use core::marker::PhantomData;
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
-    helpers::bpf_ktime_get_coarse_ns,
     maps::lpm_trie::Key,
 };
 use lb_common::{
@@ -22,13 +21,14 @@ use lb_common::{
     source_range::SourceRangeKey,
     stat::{ServiceStats, Stat},
     tcp::State,
-    time::{self, Tick},
+    time::Tick,
     trace::Step,
     workspace::Workspace,
 };
 
 use crate::{
     buffer::Buffer,
+    clock,
     family::Family,
     fib,
     maps::{self, add, inserted},
@@ -92,13 +92,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn now(&self) -> Tick {
-        // Decided when the program is loaded: the verifier drops the branch that is not taken.
-        if maps::FED_CLOCK.load() != 0 {
-            // SAFETY: as for `epoch`.
-            return maps::CLOCK.get_ptr(0).map_or(0, |now| unsafe { *now });
-        }
-        // SAFETY: a helper without arguments.
-        time::tick(unsafe { bpf_ktime_get_coarse_ns() })
+        clock::now()
     }
 
     #[inline(always)]

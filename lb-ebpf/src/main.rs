@@ -4,6 +4,8 @@
 #[cfg(target_arch = "bpf")]
 mod buffer;
 #[cfg(target_arch = "bpf")]
+mod clock;
+#[cfg(target_arch = "bpf")]
 mod family;
 #[cfg(target_arch = "bpf")]
 mod fib;
