@@ -11,7 +11,7 @@ use std::{
 };
 
 use lb_model::object::{ObjectKey, Snapshot};
-use lb_sources::{Error, Feed, Source};
+use lb_sources::{Consumer, Error, Feed, Source};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -38,7 +38,8 @@ impl Followed {
 
     async fn start_in(folder: TempDir) -> Self {
         let stop = CancellationToken::new();
-        let feed = Source::Manifests(folder.path().to_owned()).start(stop.clone()).await.unwrap();
+        let feed =
+            Source::Manifests(folder.path().to_owned()).start(Consumer::Agent, stop.clone()).await.unwrap();
         Self { folder, feed, _stop: stop.drop_guard() }
     }
 
@@ -239,7 +240,7 @@ async fn a_folder_that_vanishes_takes_nothing_with_it_and_is_followed_again_when
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("web.yaml"), service("web", 80)).unwrap();
     let stop = CancellationToken::new();
-    let mut feed = Source::Manifests(folder.clone()).start(stop.clone()).await.unwrap();
+    let mut feed = Source::Manifests(folder.clone()).start(Consumer::Agent, stop.clone()).await.unwrap();
     let _stop = stop.drop_guard();
     fs::rename(&folder, parent.path().join("away")).unwrap();
     let broken = feed.status.wait_for(|status| !status.is_connected());
@@ -258,7 +259,10 @@ async fn a_folder_that_vanishes_takes_nothing_with_it_and_is_followed_again_when
 #[tokio::test]
 async fn a_folder_that_does_not_exist_is_one_clear_error() {
     let missing = TempDir::new().unwrap().path().join("none");
-    let error = Source::Manifests(missing.clone()).start(CancellationToken::new()).await.unwrap_err();
+    let error = Source::Manifests(missing.clone())
+        .start(Consumer::Agent, CancellationToken::new())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Folder { .. }), "{error:?}");
     assert!(error.to_string().contains(missing.to_str().unwrap()), "{error}");
     assert!(error.to_string().contains("--manifests"), "{error}");
@@ -268,7 +272,8 @@ async fn a_folder_that_does_not_exist_is_one_clear_error() {
 async fn the_source_ends_when_told_to() {
     let folder = TempDir::new().unwrap();
     let stop = CancellationToken::new();
-    let feed = Source::Manifests(folder.path().to_owned()).start(stop.clone()).await.unwrap();
+    let feed =
+        Source::Manifests(folder.path().to_owned()).start(Consumer::Agent, stop.clone()).await.unwrap();
     stop.cancel();
     tokio::time::timeout(DEADLINE, feed.task).await.expect("it ends").unwrap();
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    Error,
+    Consumer, Error,
     manifest::Folder,
     publish::{Publisher, Reporter},
 };
@@ -40,13 +40,14 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Reads the folder, publishes what it holds and goes on following it.
 pub(super) fn start(
+    consumer: Consumer,
     path: PathBuf,
     mut publisher: Publisher,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
     // Watch first and read then: no change falls between the two.
     let (changes, watcher) = watch(&path)?;
-    let mut folder = Folder::new(path);
+    let mut folder = Folder::new(consumer, path);
     let snapshot =
         folder.scan().map_err(|source| Error::Folder { path: folder.path().to_owned(), source })?;
     info!(folder = %folder.path().display(), "following manifests");

@@ -10,6 +10,7 @@
 //! Objects that could not be taken are in [`Snapshot::refused`]; the source logs each once, when it first appears.
 
 mod arrival;
+mod consumer;
 mod error;
 mod follow;
 mod kube;
@@ -19,14 +20,15 @@ mod publish;
 mod status;
 pub mod translate;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use lb_model::object::Snapshot;
+use lb_model::object::{ObjectKey, Snapshot};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
     arrival::{Arrival, Arrivals},
+    consumer::Consumer,
     error::Error,
     kube::{Announcer, Cluster},
     status::{Status, Stream},
@@ -41,6 +43,9 @@ pub enum Source {
     Kubernetes {
         /// How to reach it; the cluster that this pod runs in where there is none.
         kubeconfig: Option<PathBuf>,
+        /// Secrets to read besides those that Ingresses refer to, such as that of a default certificate. The agent
+        /// reads none.
+        secrets: BTreeSet<ObjectKey>,
     },
 }
 
@@ -60,17 +65,17 @@ pub struct Feed {
 }
 
 impl Source {
-    /// Starts following the source until `stop` is cancelled. Must be called within a tokio runtime.
+    /// Starts following the source for a program until `stop` is cancelled. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The source can never work as configured. An API server that does not answer yet is no such case.
-    pub async fn start(self, stop: CancellationToken) -> Result<Feed, Error> {
+    pub async fn start(self, consumer: Consumer, stop: CancellationToken) -> Result<Feed, Error> {
         let (publisher, publish::Channel { snapshots, arrivals, status }) = publish::channel();
         let (task, cluster) = match self {
-            Self::Manifests(path) => (follow::start(path, publisher, stop)?, None),
-            Self::Kubernetes { kubeconfig } => {
+            Self::Manifests(path) => (follow::start(consumer, path, publisher, stop)?, None),
+            Self::Kubernetes { kubeconfig, secrets } => {
                 let client = kube::connect(kubeconfig.as_deref()).await?;
-                (kube::start(&client, publisher, stop), Some(Cluster::new(client)))
+                (kube::start(consumer, secrets, &client, publisher, stop), Some(Cluster::new(client)))
             }
         };
         Ok(Feed { snapshots, arrivals, status, cluster, task })

@@ -1,6 +1,6 @@
 //! Flags of `sluice agent`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
 use lb_common::{abi::capacity, snat};
@@ -92,7 +92,7 @@ impl Options {
     pub fn source(&self) -> Source {
         match &self.manifests {
             Some(folder) => Source::Manifests(folder.clone()),
-            None => Source::Kubernetes { kubeconfig: self.kubeconfig.clone() },
+            None => Source::Kubernetes { kubeconfig: self.kubeconfig.clone(), secrets: BTreeSet::new() },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use lb_model::{config::NodeConfig, policy::ExternalIpPolicy};
+use lb_sources::Consumer;
 use nix::sys::utsname::uname;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +53,7 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
         tracing::warn!("{error}");
     }
     let maps = Maps::new(Pinned::open(dir)?)?;
-    let feed = options.source().start(stop.clone()).await?;
+    let feed = options.source().start(Consumer::Agent, stop.clone()).await?;
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?)));
     if let Some(address) = options.admin.0 {

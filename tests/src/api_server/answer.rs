@@ -8,9 +8,11 @@ use hyper::{Response, body::Incoming};
 use serde_json::{Value, json};
 
 use super::{
-    Shared, event, selector,
-    state::{Fault, Gone, Operation, Request, Resource, Rest},
-    watch_stream,
+    Shared, event,
+    request::{Operation, Request, Resource},
+    selector,
+    state::{Fault, Gone, Rest},
+    watch_stream, write,
 };
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -27,16 +29,9 @@ pub(super) async fn answer(
         let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         return Ok(event::write(&shared, &method, event, &body));
     }
-    if let Some((resource, key)) = Resource::object_at(&path) {
-        let object = shared.state().objects.get(&(resource, key)).cloned();
-        return Ok(object.map_or_else(|| failure(404), |object| respond(200, object.to_string())));
-    }
-    let Some(resource) = Resource::at(&path) else { return Ok(failure(404)) };
-    let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
-    let operation = if is_watch { Operation::Watch } else { Operation::List };
-    shared.requests.send_modify(|requests| {
-        requests.push(Request { resource, operation, query: query.clone() });
-    });
+    let Some(asked) = Request::of(request.method(), &path, query) else { return Ok(failure(404)) };
+    shared.requests.send_modify(|requests| requests.push(asked.clone()));
+    let Request { resource, operation, ref key, ref query } = asked;
     let fault = shared.state().next_fault(resource, operation);
     match fault {
         Some(Fault::Status(code)) => return Ok(failure(code)),
@@ -49,8 +44,16 @@ pub(super) async fn answer(
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     Ok(match operation {
-        Operation::List => list(&shared, resource, &query),
-        Operation::Watch => watch(shared, resource, &query),
+        Operation::List => list(&shared, resource, query),
+        Operation::Watch => watch(shared, resource, query),
+        Operation::Get => {
+            let object = shared.state().objects.get(&(resource, key.clone())).cloned();
+            object.map_or_else(|| failure(404), |object| respond(200, object.to_string()))
+        }
+        Operation::Create | Operation::Update | Operation::PatchStatus => {
+            let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+            write::write(&shared, &asked, &body)
+        }
     })
 }
 
@@ -111,8 +114,9 @@ pub(super) fn matches(object: &Value, query: &BTreeMap<String, String>) -> bool 
 /// A `Status` as the API server words it.
 pub(super) fn status(code: u16) -> Value {
     let (reason, message) = match code {
-        403 => ("Forbidden", "User \"test\" cannot list this resource at the cluster scope"),
+        403 => ("Forbidden", "User \"test\" cannot read this resource"),
         404 => ("NotFound", "the server could not find the requested resource"),
+        409 => ("Conflict", "the object has been modified, or is there already"),
         410 => ("Expired", "too old resource version"),
         429 => ("TooManyRequests", "the server is busy, try again later"),
         _ => ("InternalError", "an error on the server has prevented the request from succeeding"),

@@ -1,5 +1,5 @@
-//! A Kubernetes API server for tests: lists, watches and gets Services, EndpointSlices and Nodes over plain HTTP, takes
-//! Events, and misbehaves on demand as real ones do.
+//! A Kubernetes API server for tests: lists, watches and gets objects over plain HTTP, takes Events, Leases and the
+//! status of Ingresses, and misbehaves on demand as real ones do.
 //!
 //! Lists are paged (`limit`, `continue`) and consistent, watches start at any version that was not expired, carry
 //! bookmarks to who asks for them, and honour label and field selectors: an object that stops matching is deleted for
@@ -8,9 +8,11 @@
 
 mod answer;
 mod event;
+mod request;
 mod selector;
 mod state;
 mod watch_stream;
+mod write;
 
 use std::{
     fs,
@@ -30,8 +32,11 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::state::{Fault, Gone, Operation, Request, Resource};
 use self::state::{Order, State};
+pub use self::{
+    request::{Operation, Request, Resource},
+    state::{Fault, Gone},
+};
 
 /// A running server; it stops when dropped.
 #[derive(Debug)]
@@ -92,10 +97,15 @@ impl ApiServer {
 
     /// Creates or changes an object, as `kubectl apply` does.
     pub fn apply(&self, object: Value) {
-        let resource = Resource::of(&object).expect("a Service, EndpointSlice or Node");
+        let resource = Resource::of(&object).expect("an object of a kind that this server knows");
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let key = format!("{}/{}", text("namespace"), text("name"));
         self.put(resource, &key, Some(object));
+    }
+
+    /// An object as it is now, by the key of [`delete`](Self::delete).
+    pub fn object(&self, resource: Resource, key: &str) -> Option<Value> {
+        self.shared.state().objects.get(&(resource, key.to_owned())).cloned()
     }
 
     /// Stores any JSON at all under a key of the test's choice; a real server would not.
@@ -103,7 +113,7 @@ impl ApiServer {
         self.put(resource, key, Some(object));
     }
 
-    /// Deletes an object by `namespace/name` (`/name` for a Node), or by the key of [`apply_raw`](Self::apply_raw).
+    /// Deletes an object by `namespace/name` (`/name` for what lives in none), or by the key of [`apply_raw`](Self::apply_raw).
     pub fn delete(&self, resource: Resource, key: &str) {
         self.put(resource, key, None);
     }

@@ -15,7 +15,8 @@ use tokio::{
 use super::{
     Shared,
     answer::{self, Body},
-    state::{Change, Order, Resource, stamp},
+    request::Resource,
+    state::{Change, Order, stamp},
 };
 
 /// Starts a watch from `version` on; the body carries its events.

@@ -1,6 +1,7 @@
 //! A server, a source that follows it, and what tests ask of both.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use lb_model::object::{ObjectKey, Snapshot};
-use lb_sources::{Feed, Source, Status};
+use lb_sources::{Consumer, Feed, Source, Status};
 use lb_tests::api_server::{ApiServer, Operation, Request, Resource};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,8 +30,17 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A server that was prepared, and a source that follows it.
+    /// A server that was prepared, and a source that follows it for the agent.
     pub(crate) async fn start(prepare: impl FnOnce(&ApiServer)) -> Self {
+        Self::start_for(Consumer::Agent, BTreeSet::new(), prepare).await
+    }
+
+    /// The same for either program; `secrets` are read besides those that Ingresses refer to.
+    pub(crate) async fn start_for(
+        consumer: Consumer,
+        secrets: BTreeSet<ObjectKey>,
+        prepare: impl FnOnce(&ApiServer),
+    ) -> Self {
         let server = ApiServer::start().await;
         server.apply(service("anchor", 80));
         server.apply(slice("anchor-1", "anchor", "10.0.0.1"));
@@ -40,7 +50,8 @@ impl Cluster {
         let kubeconfig = files.path().join("config");
         server.write_kubeconfig(&kubeconfig);
         let stop = CancellationToken::new();
-        let feed = Source::Kubernetes { kubeconfig: Some(kubeconfig) }.start(stop.clone()).await.unwrap();
+        let source = Source::Kubernetes { kubeconfig: Some(kubeconfig), secrets };
+        let feed = source.start(consumer, stop.clone()).await.unwrap();
         let lost_anchor = Arc::new(AtomicBool::new(false));
         let (mut snapshots, lost) = (feed.snapshots.clone(), Arc::clone(&lost_anchor));
         tokio::spawn(async move {

@@ -26,7 +26,7 @@ use lb_model::{
     op::{Capacity, DataPlane, Tables},
     plan::{Plan, Planner, plan},
 };
-use lb_sources::manifest::Folder;
+use lb_sources::{Consumer, manifest::Folder};
 use script::{Script, Step};
 
 const CAPACITY: Capacity =
@@ -66,7 +66,7 @@ fn planner_of(plane: &mut Plane) -> Planner {
 /// The script with its `maps` sections as they come out.
 fn run(script: &Script, plane: &mut Plane) -> Script {
     let folder = tempfile::tempdir().unwrap();
-    let mut source = Folder::new(folder.path());
+    let mut source = Folder::new(Consumer::Agent, folder.path());
     let mut planner = planner_of(plane);
     let mut decisions = Decisions::default();
     let mut refusals = Vec::new();

@@ -21,9 +21,19 @@ pub(super) enum Change {
     /// A list that is complete: these are all objects of the kind.
     Listed(Kind, Vec<Translation>),
     /// An object is new or different.
-    Applied(Translation, Arrival),
+    Applied(Box<Translation>, Arrival),
     /// An object is gone.
     Deleted(Kind, ObjectKey, Arrival),
+}
+
+impl Change {
+    /// Of which kind.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Listed(kind, _) | Self::Deleted(kind, ..) => *kind,
+            Self::Applied(translation, _) => translation.kind,
+        }
+    }
 }
 
 /// The arrival of a new version of `object`. A time that cannot be read is as good as none.

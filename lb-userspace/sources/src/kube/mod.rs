@@ -1,7 +1,10 @@
-//! Watches Services, EndpointSlices and Nodes at a Kubernetes API server.
+//! Watches a Kubernetes API server.
 //!
 //! ```text
 //! stream (one a kind): list, then watch, again and again ── Change ──▶ sets ── at most every 5 ms ──▶ Snapshot
+//! secrets: get by name, every ten seconds ───────────────── Change ──▶   │
+//!     ▲                                                                  │
+//!     └────────────────────── names in Ingresses ────────────────────────┘
 //! ```
 //!
 //! Requests go through kube's client; list and watch are driven here and not by kube's `watcher`, which asks for an
@@ -10,18 +13,20 @@
 
 mod announcer;
 mod change;
+mod secrets;
 mod sets;
 mod stream;
 mod wire;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use lb_model::object::ObjectKey;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{self, JoinHandle, JoinSet},
     time::{Instant, timeout_at},
 };
@@ -29,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::announcer::{Announcer, Cluster};
-use self::{change::Change, sets::Sets, stream::KindStream};
-use super::{Error, publish::Publisher, translate::Kind};
+use self::{change::Change, secrets::Secrets, sets::Sets, stream::KindStream};
+use super::{Consumer, Error, publish::Publisher};
 
 /// Shortest time between two snapshots: a change that comes alone is published at once, a burst as few snapshots.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -61,25 +66,43 @@ async fn from_file(path: &Path) -> Result<Config, Error> {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
 }
 
-/// Starts the streams and publishes what they bring.
-pub(super) fn start(client: &Client, publisher: Publisher, stop: CancellationToken) -> JoinHandle<()> {
+/// Starts the streams and publishes what they bring. `secrets` are read besides those that Ingresses refer to.
+pub(super) fn start(
+    consumer: Consumer,
+    secrets: BTreeSet<ObjectKey>,
+    client: &Client,
+    publisher: Publisher,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let (sender, changes) = mpsc::channel(PENDING_CHANGES);
+    let (names, wanted) = watch::channel(None);
     let mut streams = JoinSet::new();
-    for kind in Kind::ALL {
-        streams.spawn(
-            KindStream::new(kind, client.clone(), publisher.reporter(kind.as_str()), sender.clone()).run(),
-        );
+    for kind in consumer.kinds().iter().copied() {
+        let (client, sender, reporter) = (client.clone(), sender.clone(), publisher.reporter(kind.as_str()));
+        match stream::collection(kind) {
+            Some(path) => {
+                streams.spawn(KindStream::new(consumer, kind, path, client, reporter, sender).run());
+            }
+            None => {
+                streams.spawn(Secrets::new(client, reporter, sender, wanted.clone()).run());
+            }
+        }
     }
     task::spawn(async move {
         // Dropped with this task, and the streams with it.
         let _streams = streams;
-        stop.run_until_cancelled_owned(merge(changes, publisher)).await;
+        let sets = Sets::new(consumer, secrets);
+        stop.run_until_cancelled_owned(merge(changes, sets, publisher, names)).await;
     })
 }
 
-/// Puts changes into the sets and publishes them.
-async fn merge(mut changes: mpsc::Receiver<Change>, mut publisher: Publisher) {
-    let mut sets = Sets::default();
+/// Puts changes into the sets and publishes them; tells which Secrets are wanted.
+async fn merge(
+    mut changes: mpsc::Receiver<Change>,
+    mut sets: Sets,
+    mut publisher: Publisher,
+    names: watch::Sender<Option<BTreeSet<ObjectKey>>>,
+) {
     let mut next = Instant::now();
     while let Some(change) = changes.recv().await {
         let mut arrivals: Vec<_> = sets.take(change).into_iter().collect();
@@ -91,6 +114,11 @@ async fn merge(mut changes: mpsc::Receiver<Change>, mut publisher: Publisher) {
         }
         while let Ok(change) = changes.try_recv() {
             arrivals.extend(sets.take(change));
+        }
+        if let Some(wanted) = sets.wanted_secrets() {
+            names.send_if_modified(|before| {
+                before.replace(wanted.clone()).is_none_or(|before| before != wanted)
+            });
         }
         if let Some(snapshot) = sets.snapshot() {
             publisher.publish(snapshot, arrivals);

@@ -9,13 +9,16 @@ use lb_model::object::{ObjectKey, Refusal, Snapshot};
 
 use super::change::Change;
 use crate::{
-    Arrival,
-    translate::{Kind, Outcome, Translation},
+    Arrival, Consumer,
+    translate::{self, Kind, Outcome, Translation},
 };
 
 /// The objects of every kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sets {
+    consumer: Consumer,
+    /// Secrets that are wanted whatever Ingresses say.
+    secrets: BTreeSet<ObjectKey>,
     /// Kinds whose first list is complete.
     listed: BTreeSet<Kind>,
     /// The objects as they were last usable.
@@ -23,16 +26,33 @@ pub(super) struct Sets {
     refused: BTreeMap<(Kind, ObjectKey), Vec<Refusal>>,
     /// `refused` has news for the snapshot.
     refused_changed: bool,
+    /// Ingresses were listed, or are others than when the Secrets that they want were asked for.
+    ingresses_changed: bool,
 }
 
 impl Sets {
+    /// Nothing yet, of the kinds that `consumer` follows. `secrets` are wanted besides those that Ingresses refer to.
+    pub(super) fn new(consumer: Consumer, secrets: BTreeSet<ObjectKey>) -> Self {
+        Self {
+            consumer,
+            secrets,
+            listed: BTreeSet::new(),
+            usable: Snapshot::default(),
+            refused: BTreeMap::new(),
+            refused_changed: false,
+            ingresses_changed: false,
+        }
+    }
+
     /// Takes a change. Gives its arrival back where anything is different now and an event brought it.
     pub(super) fn take(&mut self, change: Change) -> Option<Arrival> {
+        let kind = change.kind();
         let (changed, arrival) = match change {
             Change::Listed(kind, translations) => (self.replace(kind, translations), None),
-            Change::Applied(translation, arrival) => (self.put(translation), Some(arrival)),
+            Change::Applied(translation, arrival) => (self.put(*translation), Some(arrival)),
             Change::Deleted(kind, key, arrival) => (self.remove(kind, &key), Some(arrival)),
         };
+        self.ingresses_changed |= changed && kind == Kind::Ingress && self.listed.contains(&kind);
         arrival.filter(|_| changed)
     }
 
@@ -41,14 +61,25 @@ impl Sets {
         if mem::take(&mut self.refused_changed) {
             self.usable.refused = self.refused.values().flatten().cloned().collect();
         }
-        (self.listed.len() == Kind::ALL.len()).then(|| self.usable.clone())
+        (self.listed.len() == self.consumer.kinds().len()).then(|| self.usable.clone())
+    }
+
+    /// Names of the Secrets that are wanted, where they may be others than before. None before every Ingress is known.
+    pub(super) fn wanted_secrets(&mut self) -> Option<BTreeSet<ObjectKey>> {
+        mem::take(&mut self.ingresses_changed).then(|| {
+            let referred = self.usable.ingresses.iter().flat_map(|(key, ingress)| {
+                let names = ingress.tls.iter().filter_map(|entry| entry.secret.as_ref());
+                names.map(|name| ObjectKey::new(&key.namespace, name))
+            });
+            referred.chain(self.secrets.iter().cloned()).collect()
+        })
     }
 
     /// A list says what there is, and by silence what is gone.
     fn replace(&mut self, kind: Kind, translations: Vec<Translation>) -> bool {
         let listed: BTreeSet<_> = translations.iter().map(|translation| &translation.key).collect();
         let refused = self.refused.keys().filter(|(other, _)| *other == kind).map(|(_, key)| key.clone());
-        let mut gone: Vec<_> = keys(kind, &self.usable).into_iter().chain(refused).collect();
+        let mut gone: Vec<_> = translate::keys(kind, &self.usable).into_iter().chain(refused).collect();
         gone.retain(|key| !listed.contains(key));
         let mut changed = self.listed.insert(kind);
         for key in gone {
@@ -71,7 +102,7 @@ impl Sets {
                 object.put(key, &mut self.usable) || refusals_changed
             }
             Outcome::Refused => {
-                if contains(kind, &key, &self.usable) {
+                if translate::contains(kind, &key, &self.usable) {
                     for refusal in &mut refused {
                         refusal.message.push_str("; the object's last good version stays served");
                     }
@@ -83,11 +114,7 @@ impl Sets {
 
     fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
         let was_refused = self.refuse(kind, key, Vec::new());
-        let was_usable = match kind {
-            Kind::Service => self.usable.services.remove(key),
-            Kind::EndpointSlice => self.usable.slices.remove(key),
-            Kind::Node => self.usable.nodes.remove(&key.name),
-        };
+        let was_usable = translate::remove(kind, key, &mut self.usable);
         was_refused || was_usable
     }
 
@@ -108,22 +135,6 @@ impl Sets {
     }
 }
 
-fn contains(kind: Kind, key: &ObjectKey, snapshot: &Snapshot) -> bool {
-    match kind {
-        Kind::Service => snapshot.services.contains_key(key),
-        Kind::EndpointSlice => snapshot.slices.contains_key(key),
-        Kind::Node => snapshot.nodes.contains_key(&key.name),
-    }
-}
-
-fn keys(kind: Kind, snapshot: &Snapshot) -> Vec<ObjectKey> {
-    match kind {
-        Kind::Service => snapshot.services.keys().cloned().collect(),
-        Kind::EndpointSlice => snapshot.slices.keys().cloned().collect(),
-        Kind::Node => snapshot.nodes.keys().map(|name| ObjectKey::new("", name)).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -131,14 +142,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::translate::translate;
+
+    fn translate(kind: Kind, object: &Value) -> Translation {
+        translate::translate(Consumer::Agent, kind, object)
+    }
 
     fn service(name: &str, port: Value) -> Translation {
         translate(Kind::Service, &json!({"metadata": {"name": name}, "spec": {"ports": [{"port": port}]}}))
     }
 
     fn listed(services: Vec<Translation>) -> Sets {
-        let mut sets = Sets::default();
+        let mut sets = Sets::new(Consumer::Agent, BTreeSet::new());
         sets.take(Change::Listed(Kind::Node, vec![]));
         sets.take(Change::Listed(Kind::EndpointSlice, vec![]));
         assert_eq!(sets.snapshot(), None, "Services are still to come");
@@ -151,7 +165,7 @@ mod tests {
     }
 
     fn applied(translation: Translation) -> Change {
-        Change::Applied(translation, now())
+        Change::Applied(Box::new(translation), now())
     }
 
     fn deleted(name: &str) -> Change {

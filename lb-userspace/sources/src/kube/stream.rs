@@ -20,6 +20,7 @@ use super::{
     wire::{Event, Page, Undecodable},
 };
 use crate::{
+    Consumer,
     publish::Reporter,
     translate::{self, Kind, Translation},
 };
@@ -91,8 +92,21 @@ impl From<kube::Error> for Failure {
     }
 }
 
+/// Where all objects of a kind are. Secrets are not to be read all: each is asked for by its name.
+pub(super) const fn collection(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Service => Some("/api/v1/services"),
+        Kind::EndpointSlice => Some("/apis/discovery.k8s.io/v1/endpointslices"),
+        Kind::Node => Some("/api/v1/nodes"),
+        Kind::Ingress => Some("/apis/networking.k8s.io/v1/ingresses"),
+        Kind::IngressClass => Some("/apis/networking.k8s.io/v1/ingressclasses"),
+        Kind::Secret => None,
+    }
+}
+
 /// Follows one kind.
 pub(super) struct KindStream {
+    consumer: Consumer,
     kind: Kind,
     client: Client,
     request: Request,
@@ -102,13 +116,17 @@ pub(super) struct KindStream {
 }
 
 impl KindStream {
-    pub(super) fn new(kind: Kind, client: Client, reporter: Reporter, changes: mpsc::Sender<Change>) -> Self {
-        let request = Request::new(match kind {
-            Kind::Service => "/api/v1/services",
-            Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
-            Kind::Node => "/api/v1/nodes",
-        });
-        Self { kind, client, request, reporter, changes, backoff: backoff() }
+    /// A follower of the kind whose objects are at `collection`.
+    pub(super) fn new(
+        consumer: Consumer,
+        kind: Kind,
+        collection: &'static str,
+        client: Client,
+        reporter: Reporter,
+        changes: mpsc::Sender<Change>,
+    ) -> Self {
+        let request = Request::new(collection);
+        Self { consumer, kind, client, request, reporter, changes, backoff: backoff() }
     }
 
     /// Runs until the sets are gone.
@@ -125,13 +143,15 @@ impl KindStream {
     async fn list(&mut self) -> Result<String, Failure> {
         let mut listed: Vec<Translation> = Vec::new();
         let mut params =
-            ListParams { label_selector: selector(self.kind), ..ListParams::default() }.limit(PAGE);
+            ListParams { label_selector: self.consumer.label_selector(self.kind), ..ListParams::default() }
+                .limit(PAGE);
         loop {
             let request = self.request.list(&params).map_err(kube::Error::BuildRequest)?;
             let text = self.client.request_text(request).await?;
             let page: Page<'_> = serde_json::from_str(&text)?;
             for object in page.items.iter().flatten() {
-                listed.push(translate::translate(self.kind, &serde_json::from_str(object.get())?));
+                let object = serde_json::from_str(object.get())?;
+                listed.push(translate::translate(self.consumer, self.kind, &object));
             }
             if page.metadata.continue_token.is_empty() {
                 let version = Some(page.metadata.resource_version).filter(|version| !version.is_empty());
@@ -169,7 +189,7 @@ impl KindStream {
     /// One watch, until the server ends it. `version` is where the next one starts.
     async fn watch(&mut self, version: &mut String) -> Result<(), Failure> {
         let params = WatchParams {
-            label_selector: selector(self.kind),
+            label_selector: self.consumer.label_selector(self.kind),
             timeout: Some(WATCH_SECONDS),
             bookmarks: true,
             ..WatchParams::default()
@@ -197,7 +217,8 @@ impl KindStream {
                 Event::Applied { object, version: reached } => {
                     *version = reached;
                     let arrival = change::applied(&object, arrived);
-                    Some(Change::Applied(translate::translate(self.kind, &object), arrival))
+                    let translation = translate::translate(self.consumer, self.kind, &object);
+                    Some(Change::Applied(Box::new(translation), arrival))
                 }
                 Event::Deleted { object, version: reached } => {
                     *version = reached;
@@ -229,21 +250,11 @@ impl KindStream {
 }
 
 /// Pauses that double from failure to failure, spread so that the nodes of a cluster do not come back as one.
-fn backoff() -> ExponentialBackoff {
+pub(super) fn backoff() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(200))
         .with_max_delay(Duration::from_secs(30))
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// As kube-proxy selects (`cmd/kube-proxy/app/server.go`): nothing that another proxy serves, nothing headless.
-fn selector(kind: Kind) -> Option<String> {
-    match kind {
-        Kind::Service | Kind::EndpointSlice => {
-            Some("!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".to_owned())
-        }
-        Kind::Node => None,
-    }
 }

@@ -9,6 +9,7 @@ use serde::{
 use serde_json::Value;
 use serde_saphyr::{Spanned, budget, options};
 
+use super::mend;
 use crate::translate::Kind;
 
 /// A place in a file, both numbers counted from one.
@@ -25,7 +26,7 @@ pub struct Place {
 pub struct Broken {
     /// Where the parser gave up.
     pub place: Place,
-    /// What it met.
+    /// What it met, and what to do.
     pub message: String,
 }
 
@@ -176,10 +177,14 @@ fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken>
     match read::<Value>(text) {
         Ok(value) => Ok(value.map(|value| Document { text, first_line, value })),
         Err(error) => {
-            let place = error
-                .location()
-                .map_or(Place { line: first_line, column: 1 }, |location| place(&location, first_line));
-            Err(Broken { place, message: one_line(&error) })
+            let failed = error.location();
+            let below = |place: Place| Place { line: first_line + place.line.saturating_sub(1), ..place };
+            let place =
+                failed.map_or(Place { line: first_line, column: 1 }, |location| place(&location, first_line));
+            Err(match failed.and_then(|location| mend::find(text, location.line())) {
+                Some((place, message)) => Broken { place: below(place), message },
+                None => Broken { place, message: format!("{}; correct the YAML", one_line(&error)) },
+            })
         }
     }
 }

@@ -13,11 +13,15 @@ use lb_model::object::{ObjectKey, Refusal, Snapshot};
 use tracing::info;
 
 use super::document::{self, Class, Document, ObjectAt, Place};
-use crate::translate::{self, Kind, Object, Outcome, Translation, reason};
+use crate::{
+    Consumer,
+    translate::{self, Kind, Object, Outcome, Translation, reason},
+};
 
 /// A folder of manifests and what is known of its files.
 #[derive(Debug)]
 pub struct Folder {
+    consumer: Consumer,
     path: PathBuf,
     files: BTreeMap<String, File>,
 }
@@ -51,8 +55,8 @@ struct Definition {
 
 impl Folder {
     /// A folder that was not read yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), files: BTreeMap::new() }
+    pub fn new(consumer: Consumer, path: impl Into<PathBuf>) -> Self {
+        Self { consumer, path: path.into(), files: BTreeMap::new() }
     }
 
     /// Where the folder is.
@@ -72,14 +76,14 @@ impl Folder {
                 // Removed since its name was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => drop(self.files.remove(&name)),
                 Err(error) => {
-                    let message = format!("{name} cannot be read ({error}); let the agent read it");
+                    let message = format!("{name} cannot be read ({error}); make it readable");
                     let file = self.files.entry(name.clone()).or_default();
                     file.broken = vec![file_refusal(&name, message)];
                     if file.was_good {
                         file.keep_last_good();
                     }
                 }
-                Ok(bytes) => self.files.entry(name.clone()).or_default().take(&name, bytes),
+                Ok(bytes) => self.files.entry(name.clone()).or_default().take(self.consumer, &name, bytes),
             }
         }
         Ok(self.snapshot())
@@ -112,12 +116,17 @@ impl Folder {
 
 impl File {
     /// Takes the file's present text, unless it is what was read last time.
-    fn take(&mut self, name: &str, bytes: Vec<u8>) {
+    fn take(&mut self, consumer: Consumer, name: &str, bytes: Vec<u8>) {
         if self.was_good && self.broken.is_empty() && self.bytes == bytes {
             return;
         }
-        let mut reader =
-            Reader { name, before: &self.contents, contents: Contents::default(), broken: Vec::new() };
+        let mut reader = Reader {
+            consumer,
+            name,
+            before: &self.contents,
+            contents: Contents::default(),
+            broken: Vec::new(),
+        };
         reader.read(&bytes);
         let Reader { contents, broken, .. } = reader;
         self.bytes = bytes;
@@ -139,6 +148,7 @@ impl File {
 
 /// Reads one version of a file.
 struct Reader<'a> {
+    consumer: Consumer,
     name: &'a str,
     before: &'a Contents,
     contents: Contents,
@@ -158,7 +168,7 @@ impl Reader<'_> {
             match document {
                 Ok(document) => self.read_document(&document),
                 Err(broken) => {
-                    let message = format!("{}: {}; correct the YAML", self.at(broken.place), broken.message);
+                    let message = format!("{}: {}", self.at(broken.place), broken.message);
                     self.broken.push(file_refusal(self.name, message));
                 }
             }
@@ -170,14 +180,13 @@ impl Reader<'_> {
         let places = LazyCell::new(|| document.places());
         for ObjectAt { path, value } in document.objects() {
             match document::classify(value) {
-                Class::Followed(kind) => {
-                    let translation = translate::translate(kind, value);
+                Class::Followed(kind) if self.consumer.follows(kind) => {
+                    let translation = translate::translate(self.consumer, kind, value);
                     let start = if path.is_empty() { document.start() } else { places.of(&path) };
                     self.take(translation, start, |field| places.of(&document::join(&path, field)));
                 }
-                Class::Other(what) => {
-                    info!(file = self.name, "skipping {what}: only Services, EndpointSlices and Nodes count")
-                }
+                Class::Followed(kind) => self.skip(kind.as_str()),
+                Class::Other(what) => self.skip(&what),
                 Class::NoObject(why) => {
                     let message = format!("{}: not a Kubernetes object: {why}", self.at(places.of(&path)));
                     self.contents.refused.push(file_refusal(self.name, message));
@@ -205,6 +214,11 @@ impl Reader<'_> {
         if let Outcome::Served(object) = translation.outcome {
             self.contents.objects.push(Definition { kind, key: translation.key, object, at: self.at(start) });
         }
+    }
+
+    fn skip(&self, what: &str) {
+        let kinds: Vec<_> = self.consumer.kinds().iter().map(|kind| kind.as_str()).collect();
+        info!(file = self.name, "skipping {what}: only {} count", kinds.join(", "));
     }
 
     fn at(&self, place: Place) -> String {

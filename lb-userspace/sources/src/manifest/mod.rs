@@ -6,5 +6,6 @@
 
 pub mod document;
 pub mod folder;
+mod mend;
 
 pub use self::folder::Folder;

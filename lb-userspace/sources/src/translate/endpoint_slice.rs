@@ -6,9 +6,9 @@ use lb_model::object::{Endpoint, EndpointPort, EndpointSlice, IpFamily};
 use super::{
     created,
     field::{self, Finding, keep, reason},
-    has_label,
-    service::{HEADLESS, SERVICE_PROXY_NAME},
+    service::is_of_others,
 };
+use crate::Consumer;
 
 /// The Service that a slice belongs to (`discovery/v1` `LabelServiceName`).
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -20,6 +20,7 @@ const POD_CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
 /// The slice, or nothing where it is not ours: of host names, of no Service, of a Service that is not proxied.
 pub(super) fn translate(
+    consumer: Consumer,
     object: &discovery::EndpointSlice,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<EndpointSlice>, Finding> {
@@ -36,7 +37,7 @@ pub(super) fn translate(
     let label = |name: &str| object.metadata.labels.as_ref().and_then(|labels| labels.get(name));
     let service = label(SERVICE_NAME);
     let Some(service) = service.filter(|name| !name.is_empty()) else { return Ok(None) };
-    if has_label(&object.metadata, SERVICE_PROXY_NAME) || has_label(&object.metadata, HEADLESS) {
+    if consumer == Consumer::Agent && is_of_others(&object.metadata) {
         return Ok(None);
     }
     Ok(Some(EndpointSlice {

@@ -21,6 +21,14 @@ pub mod reason {
     pub const INVALID_RANGE: &str = "InvalidRange";
     /// A protocol that Sluice does not forward.
     pub const UNSUPPORTED_PROTOCOL: &str = "UnsupportedProtocol";
+    /// A host that can be in no request.
+    pub const INVALID_HOST: &str = "InvalidHost";
+    /// A path that can be in no request.
+    pub const INVALID_PATH: &str = "InvalidPath";
+    /// Something that has to be there is not.
+    pub const MISSING_VALUE: &str = "MissingValue";
+    /// An object that the API server does not let this program read.
+    pub const FORBIDDEN: &str = "Forbidden";
     /// A value that the API does not know.
     pub const INVALID_VALUE: &str = "InvalidValue";
     /// Defined twice.
@@ -59,34 +67,47 @@ impl fmt::Display for Finding {
 
 /// `metadata.name` and `metadata.namespace`: DNS labels and subdomains (RFC 1123), as the API has them.
 pub(super) fn check_name(metadata: &ObjectMeta) -> Result<(), Finding> {
-    let check = |field: &str, text: &str| {
-        let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let valid = text.len() <= 253
-            && text.starts_with(alphanumeric)
-            && text.ends_with(alphanumeric)
-            && text.chars().all(|c| alphanumeric(c) || c == '-' || c == '.');
-        let rule = "use at most 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends";
-        if valid {
-            Ok(())
-        } else {
-            Err(Finding::new(
-                format!("metadata.{field}"),
-                reason::INVALID_NAME,
-                format!("{text:?} is no name; {rule}"),
-            ))
-        }
-    };
     match metadata.name.as_deref() {
         None | Some("") => {
             return Err(Finding::new("metadata.name", reason::INVALID_NAME, "missing; name the object"));
         }
-        Some(name) => check("name", name)?,
+        Some(name) => check_subdomain("metadata.name", name)?,
     }
     metadata
         .namespace
         .as_deref()
         .filter(|text| !text.is_empty())
-        .map_or(Ok(()), |text| check("namespace", text))
+        .map_or(Ok(()), |text| check_subdomain("metadata.namespace", text))
+}
+
+/// The name of an object of most kinds.
+pub(super) fn check_subdomain(field: &str, text: &str) -> Result<(), Finding> {
+    let rule = "use at most 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends";
+    if is_dns_text(text, 253, ".-") { Ok(()) } else { Err(no_name(field, text, rule)) }
+}
+
+/// The name of a Service.
+pub(super) fn check_label(field: &str, text: &str) -> Result<(), Finding> {
+    let rule = "use at most 63 of a-z, 0-9 and '-', with a letter or digit at both ends";
+    if is_dns_text(text, 63, "-") { Ok(()) } else { Err(no_name(field, text, rule)) }
+}
+
+fn no_name(field: &str, text: &str, rule: &str) -> Finding {
+    Finding::new(field, reason::INVALID_NAME, format!("{text:?} is no name; {rule}"))
+}
+
+/// True for a host name in lower case, or one below `*.` (`IsDNS1123Subdomain`, `IsWildcardDNS1123Subdomain`).
+pub(super) fn is_host(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text.len() <= 253 && name.split('.').all(|label| is_dns_text(label, 253, "-"))
+}
+
+fn is_dns_text(text: &str, longest: usize, inner: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= longest
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && text.chars().all(|c| alphanumeric(c) || inner.contains(c))
 }
 
 /// A port number.

@@ -6,7 +6,12 @@
 
 mod endpoint_slice;
 mod field;
+mod ingress;
+mod ingress_class;
+mod kind;
 mod node;
+mod object;
+mod secret;
 mod service;
 mod traffic;
 
@@ -14,90 +19,22 @@ use k8s_openapi::{
     api::{core::v1 as core, discovery::v1 as discovery},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lb_model::{
-    object::{EndpointSlice, Node, ObjectKey, Refusal, Service, Snapshot},
-    persistent_map::PersistentMap,
-};
+use lb_model::object::{ObjectKey, Refusal};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use self::field::{Finding, reason};
+use self::field::check_name;
+pub(crate) use self::object::{contains, keys, remove};
+pub use self::{
+    field::{Finding, reason},
+    ingress::legacy,
+    kind::Kind,
+    object::Object,
+};
+use crate::Consumer;
 
 /// Namespace of an object that names none, as kubectl has it.
 pub const DEFAULT_NAMESPACE: &str = "default";
-
-/// A kind of object that Sluice follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// core/v1 Service.
-    Service,
-    /// discovery.k8s.io/v1 EndpointSlice.
-    EndpointSlice,
-    /// core/v1 Node.
-    Node,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
-
-    /// The kind's name in manifests.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "Service",
-            Self::EndpointSlice => "EndpointSlice",
-            Self::Node => "Node",
-        }
-    }
-
-    /// `apiVersion` of the kind.
-    pub const fn api_version(self) -> &'static str {
-        match self {
-            Self::Service | Self::Node => "v1",
-            Self::EndpointSlice => "discovery.k8s.io/v1",
-        }
-    }
-
-    /// The kind behind a manifest's `apiVersion` and `kind`, if Sluice follows it.
-    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.api_version() == api_version && known.as_str() == kind)
-    }
-
-    /// True where objects of the kind live in a namespace.
-    pub const fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Node)
-    }
-}
-
-/// An object as the model knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// A Service.
-    Service(Service),
-    /// An EndpointSlice.
-    EndpointSlice(EndpointSlice),
-    /// A Node.
-    Node(Node),
-}
-
-impl Object {
-    /// Puts the object into a snapshot; false where it was there already and is no different.
-    pub fn put(self, key: ObjectKey, snapshot: &mut Snapshot) -> bool {
-        match self {
-            Self::Service(service) => put(&mut snapshot.services, key, service),
-            Self::EndpointSlice(slice) => put(&mut snapshot.slices, key, slice),
-            Self::Node(node) => put(&mut snapshot.nodes, key.name, node),
-        }
-    }
-}
-
-fn put<K: Ord, V: PartialEq>(objects: &mut PersistentMap<K, V>, key: K, object: V) -> bool {
-    let changed = objects.get(&key) != Some(&object);
-    if changed {
-        objects.insert(key, object);
-    }
-    changed
-}
 
 /// What became of an API object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,21 +72,10 @@ impl Translation {
     }
 }
 
-/// Translates one object, given as JSON.
-pub fn translate(kind: Kind, object: &Value) -> Translation {
+/// Translates one object, given as JSON, for one program.
+pub fn translate(consumer: Consumer, kind: Kind, object: &Value) -> Translation {
     let mut findings = Vec::new();
-    let outcome = match kind {
-        Kind::Service => decode::<core::Service>(object)
-            .and_then(|object| Ok(service::translate(&object, &mut findings)?.map(Object::Service))),
-        Kind::EndpointSlice => decode::<discovery::EndpointSlice>(object).and_then(|object| {
-            Ok(endpoint_slice::translate(&object, &mut findings)?.map(Object::EndpointSlice))
-        }),
-        Kind::Node => decode::<core::Node>(object).and_then(|object| {
-            field::check_name(&object.metadata)?;
-            Ok(Some(Object::Node(node::translate(&object, &mut findings))))
-        }),
-    };
-    let outcome = match outcome {
+    let outcome = match understood(consumer, kind, object, &mut findings) {
         Ok(Some(object)) => Outcome::Served(object),
         Ok(None) => Outcome::Skipped,
         Err(finding) => {
@@ -158,6 +84,36 @@ pub fn translate(kind: Kind, object: &Value) -> Translation {
         }
     };
     Translation { kind, key: key_of(kind, object), outcome, findings }
+}
+
+/// The object as the model knows it, or nothing where it is not ours.
+fn understood(
+    consumer: Consumer,
+    kind: Kind,
+    object: &Value,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Object>, Finding> {
+    Ok(match kind {
+        Kind::Service => {
+            let object = decode::<core::Service>(object)?;
+            service::translate(consumer, &object, findings)?.map(Object::Service)
+        }
+        Kind::EndpointSlice => {
+            let object = decode::<discovery::EndpointSlice>(object)?;
+            endpoint_slice::translate(consumer, &object, findings)?.map(Object::EndpointSlice)
+        }
+        Kind::Node => {
+            let object = decode::<core::Node>(object)?;
+            check_name(&object.metadata)?;
+            Some(Object::Node(node::translate(&object, findings)))
+        }
+        Kind::Ingress => Some(Object::Ingress(ingress::translate(object, findings)?)),
+        Kind::IngressClass => {
+            let object = decode::<ingress_class::Class>(object)?;
+            Some(Object::IngressClass(ingress_class::translate(&object)?))
+        }
+        Kind::Secret => secret::translate(object)?.map(Object::Secret),
+    })
 }
 
 /// Namespace and name, read leniently: an object that cannot be decoded still has to be refused by name.

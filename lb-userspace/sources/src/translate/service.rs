@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use lb_model::object::{IpFamily, Service, ServicePort, ServiceType};
 
 use super::{
@@ -10,23 +10,25 @@ use super::{
     field::{self, Finding, keep, reason},
     has_label, traffic,
 };
+use crate::Consumer;
 
 /// Says that another proxy serves the Service (kube-proxy `pkg/proxy/apis/well_known_labels.go`).
-pub(super) const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 /// Set on headless Services' slices (`core/v1` `IsHeadlessService`), and by users on Services that no proxy should
 /// serve: kube-proxy watches neither.
-pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
+const HEADLESS: &str = "service.kubernetes.io/headless";
 const CLUSTER_IP_NONE: &str = "None";
 
 /// The Service, or nothing where it is not ours.
 pub(super) fn translate(
+    consumer: Consumer,
     object: &core::Service,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Service>, Finding> {
     field::check_name(&object.metadata)?;
     let default = core::ServiceSpec::default();
     let spec = object.spec.as_ref().unwrap_or(&default);
-    let cluster_ips = cluster_ips(spec);
+    let mut cluster_ips = cluster_ips(spec);
     let headless = cluster_ips.first().is_some_and(|(_, ip)| *ip == CLUSTER_IP_NONE);
     let service_type = match spec.type_.as_deref() {
         None | Some("" | "ClusterIP") => ServiceType::ClusterIp,
@@ -38,11 +40,24 @@ pub(super) fn translate(
             return Err(Finding::new("spec.type", reason::INVALID_VALUE, message));
         }
     };
-    if headless || has_label(&object.metadata, HEADLESS) || has_label(&object.metadata, SERVICE_PROXY_NAME) {
-        return Ok(None);
+    match consumer {
+        Consumer::Agent if headless || is_of_others(&object.metadata) => return Ok(None),
+        Consumer::Ingress if headless => cluster_ips.clear(),
+        Consumer::Agent | Consumer::Ingress => {}
     }
     let cluster_ips: Vec<IpAddr> =
         cluster_ips.into_iter().filter_map(|(field, ip)| keep(field::address(field, ip), findings)).collect();
+    // Addresses and policies of packets are the agent's matter, and so is what is wrong with them.
+    if consumer == Consumer::Ingress {
+        return Ok(Some(Service {
+            created: created(&object.metadata),
+            service_type,
+            ip_families: ip_families(spec, &cluster_ips, findings),
+            cluster_ips,
+            ports: ports(spec, findings),
+            ..Service::default()
+        }));
+    }
     let external_traffic_policy = traffic::policy(spec)?;
     Ok(Some(Service {
         created: created(&object.metadata),
@@ -69,6 +84,11 @@ pub(super) fn translate(
         forwarding_mode: traffic::forwarding_mode(&object.metadata, findings),
         ports: ports(spec, findings),
     }))
+}
+
+/// True where the labels of a Service or slice say that kube-proxy leaves it alone.
+pub(super) fn is_of_others(metadata: &ObjectMeta) -> bool {
+    has_label(metadata, HEADLESS) || has_label(metadata, SERVICE_PROXY_NAME)
 }
 
 /// `clusterIPs`, or `clusterIP` where a manifest has only that; empty strings ask the API server for an address.

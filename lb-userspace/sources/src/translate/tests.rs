@@ -1,8 +1,18 @@
+mod for_ingress;
+mod ingress;
+mod secret;
 mod traffic;
 
+use lb_model::object::{EndpointSlice, Node, Service};
 use serde_json::json;
 
 use super::*;
+
+/// For the agent, except kinds that it does not follow.
+fn translate(kind: Kind, object: &Value) -> Translation {
+    let consumer = if Consumer::Agent.follows(kind) { Consumer::Agent } else { Consumer::Ingress };
+    super::translate(consumer, kind, object)
+}
 
 fn served(kind: Kind, object: Value) -> (Object, Vec<String>) {
     let translation = translate(kind, &object);

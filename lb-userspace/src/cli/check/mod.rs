@@ -3,6 +3,8 @@
 //! Errors are what would be refused, by the sources and by the model: the same code decides. Warnings are what would be
 //! passed over in silence although somebody wrote it.
 
+mod backends;
+mod omissions;
 mod relations;
 mod report;
 #[cfg(test)]
@@ -15,7 +17,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lb_model::object::ServiceType;
 use serde_json::Value;
 
 use self::{
@@ -23,12 +24,13 @@ use self::{
     report::{Report, Severity},
 };
 use lb_sources::{
+    Consumer,
     manifest::{
         document::{self, Class, Document, ObjectAt, Places},
         folder,
     },
     policy,
-    translate::{self, Kind, Object, Outcome, Translation, has_service_name},
+    translate::{self, Kind, Outcome, Translation},
 };
 
 /// Checks files, folders of manifests, the file of `--external-ip-policy`, and `-` for standard input; writes what it found and a summary line. Returns the
@@ -86,8 +88,7 @@ impl Checker {
                 Ok(document) if policy::is_policy(document.value()) => self.check_policy(&document, alone),
                 Ok(document) => self.check_document(&document),
                 Err(broken) => {
-                    let message = format!("{}; correct the YAML", broken.message);
-                    self.report.add(broken.place, Severity::Error, message);
+                    self.report.add(broken.place, Severity::Error, broken.message);
                 }
             }
         }
@@ -125,9 +126,9 @@ impl Checker {
                 }
                 Class::Other(what) => {
                     self.report.skip();
-                    if let Some(kind) = Kind::ALL.into_iter().find(|kind| value["kind"] == kind.as_str()) {
-                        let message =
-                            format!("{what} is not followed; use apiVersion {}", kind.api_version());
+                    if let Some(kind) = value["kind"].as_str().and_then(Kind::named) {
+                        let version = kind.api_versions()[0];
+                        let message = format!("{what} is not followed; use apiVersion {version}");
                         self.report.add(place, Severity::Warning, message);
                     }
                 }
@@ -137,7 +138,12 @@ impl Checker {
 
     fn check_object(&mut self, kind: Kind, path: &str, value: &Value, places: &Places) {
         let place = |field: &str| places.of(&document::join(path, field));
-        let translation = translate::translate(kind, value);
+        let seen_by = |consumer| translate::translate(consumer, kind, value);
+        // The agent looks at more of what both follow; the proxy takes what the agent leaves to others.
+        let for_agent = Consumer::Agent.follows(kind).then(|| seen_by(Consumer::Agent));
+        let for_ingress = seen_by(Consumer::Ingress);
+        let is_served = |translation: &&Translation| translation.outcome != Outcome::Skipped;
+        let translation = for_agent.as_ref().filter(is_served).unwrap_or(&for_ingress);
         let what = format!("{} {}", kind.as_str(), translation.key);
         for finding in &translation.findings {
             self.report.add(place(&finding.field), Severity::Error, format!("{what}: {finding}"));
@@ -146,32 +152,14 @@ impl Checker {
             let message = format!("{what}: {}: unknown field{}", unknown.field, unknown.hint);
             self.report.add(place(&unknown.field), Severity::Warning, message);
         }
-        for (field, message) in omissions(&translation, value) {
-            self.report.add(place(&field), Severity::Warning, format!("{what}: {message}"));
+        for (field, message) in omissions::find(translation, value) {
+            self.report.add(place(&field), Severity::Warning, format!("{what}: {field}: {message}"));
         }
-        self.report.count(&translation);
-        self.relations.add(self.report.at(place("metadata.name")), translation);
+        self.report.count(translation);
+        let at = self.report.at(place("metadata.name"));
+        for wanted in backends::wanted(&for_ingress, value) {
+            self.relations.want(self.report.at(place(&wanted.field)), for_ingress.key.clone(), wanted);
+        }
+        self.relations.add(at, for_agent, for_ingress);
     }
-}
-
-/// What is legal, and does not do what its author hoped for.
-fn omissions(translation: &Translation, value: &Value) -> Vec<(String, String)> {
-    let mut omissions = Vec::new();
-    match &translation.outcome {
-        Outcome::Served(Object::Service(service)) if service.service_type == ServiceType::NodePort => {
-            for (i, port) in value["spec"]["ports"].as_array().into_iter().flatten().enumerate() {
-                if port["nodePort"].as_u64().unwrap_or_default() == 0 {
-                    let message = "no nodePort; an API server allocates one, a folder of manifests does not";
-                    omissions.push((format!("spec.ports[{i}]"), format!("spec.ports[{i}]: {message}")));
-                }
-            }
-        }
-        Outcome::Skipped if translation.kind == Kind::EndpointSlice && !has_service_name(value) => {
-            let message =
-                "metadata.labels: no kubernetes.io/service-name; name the Service that the slice belongs to";
-            omissions.push(("metadata.labels".to_owned(), message.to_owned()));
-        }
-        _ => {}
-    }
-    omissions
 }

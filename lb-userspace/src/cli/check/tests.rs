@@ -1,3 +1,5 @@
+mod ingress;
+
 use super::*;
 
 /// Checks files of these names and texts and returns the number of errors and the output.
@@ -199,7 +201,7 @@ fn a_policy_is_checked_and_stands_alone_and_once() {
         ("a.yaml", "externalIPs:\n- cidrs: [203.0.113.1/24]\n"),
         ("b.yaml", good),
         ("c.yaml", good),
-        ("d.yaml", &format!("---\n{good}---\napiVersion: v1\nkind: Secret\n")),
+        ("d.yaml", &format!("---\n{good}---\napiVersion: v1\nkind: ConfigMap\n")),
     ]);
     assert_eq!(
         lines,

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use k8s_openapi::{
-    api::{core::v1 as core, discovery::v1 as discovery},
+    api::{core::v1 as core, discovery::v1 as discovery, networking::v1 as networking},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::{
@@ -16,7 +16,7 @@ use serde::{
 use serde_ignored::Path;
 use serde_json::Value;
 
-use lb_sources::translate::Kind;
+use lb_sources::translate::{Kind, legacy};
 
 /// A field that the API does not know.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +29,53 @@ pub(super) struct UnknownField {
 
 /// The unknown fields of an object; none where it cannot be decoded, which is an error of its own.
 pub(super) fn find(kind: Kind, object: &Value) -> Vec<UnknownField> {
+    let is_legacy = kind == Kind::Ingress && object["apiVersion"] != kind.api_versions()[0];
     let paths = match kind {
         Kind::Service => ignored::<core::Service>(object),
         Kind::EndpointSlice => ignored::<discovery::EndpointSlice>(object),
         Kind::Node => ignored::<core::Node>(object),
+        Kind::Ingress if is_legacy => ignored::<legacy::Ingress>(object),
+        Kind::Ingress => ignored::<networking::Ingress>(object),
+        // The type insists on its apiVersion; the older one has the same fields.
+        Kind::IngressClass => ignored::<networking::IngressClass>(&without_version(object)),
+        // Decoded as values of any shape: what a Secret holds is its owner's.
+        Kind::Secret => unknown_at_top(object, fields::<core::Secret>()),
     };
-    paths.into_iter().map(|field| UnknownField { hint: hint(kind, &field), field }).collect()
+    let structs = if is_legacy { legacy_structs() } else { structs(kind) };
+    let hint = |field: &str| match kind {
+        Kind::Ingress => renamed(field, is_legacy).unwrap_or_else(|| hint(&structs, field)),
+        _ => hint(&structs, field),
+    };
+    paths.into_iter().map(|field| UnknownField { hint: hint(&field), field }).collect()
+}
+
+fn without_version(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("apiVersion");
+    }
+    object
+}
+
+fn unknown_at_top(object: &Value, known: Fields) -> Vec<String> {
+    let names = object.as_object().into_iter().flat_map(|object| object.keys());
+    names.filter(|name| !known.contains(&name.as_str())).cloned().collect()
+}
+
+/// What the other versions of Ingress call otherwise.
+fn renamed(field: &str, is_legacy: bool) -> Option<String> {
+    let newest = Kind::Ingress.api_versions()[0];
+    let hint = match (is_legacy, field.rsplit_once('.')?) {
+        (false, ("spec", "backend")) => format!("{newest} calls it defaultBackend"),
+        (false, (_, "serviceName")) => format!("{newest} calls it service.name"),
+        (false, (_, "servicePort")) => format!("{newest} calls it service.port.number, or service.port.name"),
+        (true, ("spec", "defaultBackend")) => format!("only {newest} calls it that, here it is backend"),
+        (true, (parent, "service")) if parent.ends_with("ackend") => {
+            format!("only {newest} calls it that, here it is serviceName and servicePort")
+        }
+        _ => return None,
+    };
+    Some(format!("; {hint}"))
 }
 
 fn ignored<T: DeserializeOwned>(object: &Value) -> Vec<String> {
@@ -60,10 +101,9 @@ fn written(path: &Path<'_>) -> String {
     }
 }
 
-fn hint(kind: Kind, field: &str) -> String {
+fn hint(structs: &[(&'static str, Fields)], field: &str) -> String {
     let (parent, name) = field.rsplit_once('.').unwrap_or(("", field));
     let parent = without_indices(parent);
-    let structs = structs(kind);
     let siblings = structs.iter().filter(|(path, _)| *path == parent).flat_map(|(_, fields)| fields.iter());
     let nearest = siblings.map(|sibling| (distance(name, sibling), sibling)).min();
     if let Some((_, sibling)) = nearest.filter(|(distance, sibling)| *distance <= sibling.len() / 3) {
@@ -118,9 +158,43 @@ fn structs(kind: Kind) -> Vec<(&'static str, Fields)> {
             ("status", fields::<core::NodeStatus>()),
             ("status.addresses[]", fields::<core::NodeAddress>()),
         ],
+        Kind::Ingress => vec![
+            ("", fields::<networking::Ingress>()),
+            ("spec", fields::<networking::IngressSpec>()),
+            ("spec.defaultBackend", fields::<networking::IngressBackend>()),
+            ("spec.defaultBackend.service", fields::<networking::IngressServiceBackend>()),
+            ("spec.defaultBackend.service.port", fields::<networking::ServiceBackendPort>()),
+            ("spec.tls[]", fields::<networking::IngressTLS>()),
+            ("spec.rules[]", fields::<networking::IngressRule>()),
+            ("spec.rules[].http", fields::<networking::HTTPIngressRuleValue>()),
+            ("spec.rules[].http.paths[]", fields::<networking::HTTPIngressPath>()),
+            ("spec.rules[].http.paths[].backend", fields::<networking::IngressBackend>()),
+            ("spec.rules[].http.paths[].backend.service", fields::<networking::IngressServiceBackend>()),
+            ("spec.rules[].http.paths[].backend.service.port", fields::<networking::ServiceBackendPort>()),
+        ],
+        Kind::IngressClass => vec![
+            ("", fields::<networking::IngressClass>()),
+            ("spec", fields::<networking::IngressClassSpec>()),
+        ],
+        Kind::Secret => vec![("", fields::<core::Secret>())],
     };
     structs.push(("metadata", fields::<ObjectMeta>()));
     structs
+}
+
+/// Ingress of the versions before networking.k8s.io/v1.
+fn legacy_structs() -> Vec<(&'static str, Fields)> {
+    vec![
+        ("", fields::<legacy::Ingress>()),
+        ("metadata", fields::<ObjectMeta>()),
+        ("spec", fields::<legacy::IngressSpec>()),
+        ("spec.backend", fields::<legacy::IngressBackend>()),
+        ("spec.tls[]", fields::<networking::IngressTLS>()),
+        ("spec.rules[]", fields::<legacy::IngressRule>()),
+        ("spec.rules[].http", fields::<legacy::HttpIngressRuleValue>()),
+        ("spec.rules[].http.paths[]", fields::<legacy::HttpIngressPath>()),
+        ("spec.rules[].http.paths[].backend", fields::<legacy::IngressBackend>()),
+    ]
 }
 
 /// The fields that a struct asks its deserializer for.

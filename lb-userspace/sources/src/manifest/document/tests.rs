@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::translate::translate;
+use crate::{Consumer, translate::translate};
 
 const TWO: &str = "\
 # comment
@@ -102,7 +102,7 @@ proptest! {
             for object in document.objects() {
                 prop_assert!(places.of(&object.path).line >= 1);
                 if let Class::Followed(kind) = classify(object.value) {
-                    translate(kind, object.value);
+                    translate(Consumer::Ingress, kind, object.value);
                 }
             }
         }
@@ -115,4 +115,21 @@ fn anchors_are_followed() {
     assert_eq!(documents[0].value["b"]["port"], 80);
     assert_eq!(documents[0].value["c"]["port"], 80);
     assert_eq!(documents[0].places().of("b").line, 2);
+}
+
+/// Printed in a course, where nobody ran it.
+const HELLO: &str = include_str!("../../../../../tests/seeds/ingress-hello-cisco.yaml");
+
+#[test]
+fn a_mapping_below_a_scalar_is_named_with_its_line_and_the_mend() {
+    let broken = parse(&format!("kind: A\n---\n{HELLO}")).pop().unwrap().unwrap_err();
+    assert_eq!(broken.place, Place { line: 14, column: 11 });
+    assert_eq!(
+        broken.message,
+        "backend: is indented below path, which has a value already; align it with path"
+    );
+    let mended = HELLO.replace("          backend:", "         backend:");
+    let documents = good(&mended);
+    let translation = translate(Consumer::Ingress, Kind::Ingress, documents[0].objects()[0].value);
+    assert_eq!(translation.findings, []);
 }
