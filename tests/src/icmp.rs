@@ -55,14 +55,20 @@ pub enum Fate {
     Error(Kind, IpAddr),
 }
 
-/// Sends an echo request of `length` bytes, which must come back as it was.
-///
-/// # Errors
-/// What the socket met, no answer in time, or another answer than that.
-pub fn ping(from: &Namespace, address: IpAddr, length: usize) -> io::Result<()> {
-    let (family, protocol, request, reply) = match IpFamily::of(address) {
-        IpFamily::Ipv4 => (AddressFamily::Inet, SockProtocol::Icmp, 8, 0),
-        IpFamily::Ipv6 => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128, 129),
+/// Types of echo request and reply.
+const fn echo_types(family: IpFamily) -> (u8, u8) {
+    match family {
+        IpFamily::Ipv4 => (8, 0),
+        IpFamily::Ipv6 => (128, 129),
+    }
+}
+
+/// A socket that pings an address. The kernel fills in checksum and identifier, and hands over replies to its own
+/// requests only (icmp(7)).
+fn echo_socket(from: &Namespace, address: IpAddr) -> io::Result<UdpSocket> {
+    let (family, protocol) = match IpFamily::of(address) {
+        IpFamily::Ipv4 => (AddressFamily::Inet, SockProtocol::Icmp),
+        IpFamily::Ipv6 => (AddressFamily::Inet6, SockProtocol::IcmpV6),
     };
     let socket = from.enter(|| -> io::Result<OwnedFd> {
         let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, protocol)?;
@@ -70,8 +76,16 @@ pub fn ping(from: &Namespace, address: IpAddr, length: usize) -> io::Result<()> 
         connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, 0)))?;
         Ok(socket)
     })?;
-    // The kernel fills in checksum and identifier, and hands over replies to its own requests only (icmp(7)).
-    let socket = UdpSocket::from(socket);
+    Ok(UdpSocket::from(socket))
+}
+
+/// Sends an echo request of `length` bytes, which must come back as it was.
+///
+/// # Errors
+/// What the socket met, no answer in time, or another answer than that.
+pub fn ping(from: &Namespace, address: IpAddr, length: usize) -> io::Result<()> {
+    let (request, reply) = echo_types(IpFamily::of(address));
+    let socket = echo_socket(from, address)?;
     let mut packet = vec![request, 0, 0, 0, 0, 0, 0, 1];
     packet.extend_from_slice(pattern::at(0, length));
     socket.send(&packet)?;
@@ -81,6 +95,16 @@ pub fn ping(from: &Namespace, address: IpAddr, length: usize) -> io::Result<()> 
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("no echo but {:02x?}", &buffer[..got.min(16)])))
+}
+
+/// Sends echo requests as fast as they go, and waits for no reply.
+///
+/// # Errors
+/// What the socket met.
+pub fn flood(from: &Namespace, address: IpAddr, count: u64) -> io::Result<()> {
+    let (request, _) = echo_types(IpFamily::of(address));
+    let socket = echo_socket(from, address)?;
+    (0..count).try_for_each(|_| socket.send(&[request, 0, 0, 0, 0, 0, 0, 1]).map(drop))
 }
 
 /// Sends a datagram that may make `hops` hops, as traceroute does.

@@ -16,6 +16,18 @@ pub fn received_bytes(namespace: &Namespace, device: &str) -> Result<u64> {
     link["stats64"]["rx"]["bytes"].as_u64().with_context(|| format!("no counter in {link}"))
 }
 
+/// The MAC address of a device.
+///
+/// # Errors
+/// Where there is no such device, or where it has none.
+pub fn mac(namespace: &Namespace, device: &str) -> Result<[u8; 6]> {
+    let link = first(namespace, &["-j", "link", "show", "dev", device])?;
+    let text = link["address"].as_str().with_context(|| format!("no address in {link}"))?;
+    let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16));
+    let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().with_context(|| text.to_owned())?;
+    bytes.try_into().map_err(|_| anyhow::anyhow!("{text} is no MAC address"))
+}
+
 /// The path MTU that a host has learned towards a destination, if any.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 use std::{
     io::Read,
     io::Write,
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -17,21 +17,9 @@ use lb_tests::{
     netns::Namespace,
     skip,
     topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
-    traffic::{IpFamily, Session, Target, requests},
+    traffic::{IpFamily, Target, is_served, requests},
     wait,
 };
-
-/// Whether a client gets an answer from a TCP port.
-fn is_served(from: &Namespace, client: IpAddr, address: IpAddr, port: u16) -> bool {
-    // Silence costs a client its whole patience; a pod in the next namespace takes a thousandth of this.
-    let patience = Duration::from_millis(700);
-    let target = Target::udp(address, port);
-    let Ok(Session::Udp(socket)) = Session::open_from(from, SocketAddr::new(client, 0), target) else {
-        return false;
-    };
-    socket.set_read_timeout(Some(patience)).unwrap();
-    socket.send(b"who").is_ok() && socket.recv(&mut [0; 256]).is_ok()
-}
 
 /// Source ranges that hold nothing but one client.
 fn only(client: DualStack) -> Vec<String> {
@@ -50,7 +38,8 @@ fn source_ranges_guard_the_load_balancer_address_and_nothing_else() {
     let stranger = topology.more_clients(1).unwrap()[0];
     let node = topology.node_a().addresses;
     let served = |client: DualStack, address: DualStack, port: u16| {
-        IpFamily::ALL.map(|family| is_served(&topology.client, client.of(family), address.of(family), port))
+        IpFamily::ALL
+            .map(|family| is_served(&topology.client, client.of(family), (address.of(family), port).into()))
     };
     assert_eq!(served(CLIENT, LOAD_BALANCER_IP, 80), [true; 2]);
     assert_eq!(served(stranger, LOAD_BALANCER_IP, 80), [false; 2]);
@@ -96,7 +85,7 @@ fn a_single_stack_service_serves_its_own_family_and_a_dual_stack_one_both() {
         (node, 30_046, [true, true]),
     ] {
         let served = IpFamily::ALL
-            .map(|family| is_served(&topology.client, CLIENT.of(family), address.of(family), port));
+            .map(|family| is_served(&topology.client, CLIENT.of(family), (address.of(family), port).into()));
         assert_eq!(served, expected, "{address:?} port {port}");
     }
 }

@@ -1,16 +1,21 @@
 //! Ping and traceroute to VIPs, and to addresses of the node.
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
+use lb_common::{limit, stat::Stat};
 use lb_tests::{
     cluster::{Cluster, NODE_PORT, near_and_far, near_and_far_vips, web},
-    icmp::{Fate, Kind, ping, send_hops},
+    icmp::{Fate, Kind, flood, ping, send_hops},
     manifests::Service,
     observe::received_bytes,
     skip,
     topo::{EXTERNAL_IP, LOAD_BALANCER_IP, Routing, Topology},
-    traffic::IpFamily,
+    traffic::{IpFamily, Target, requests},
+    wait,
 };
 
 /// Ways in: XDP, and tcx alone.
@@ -92,6 +97,45 @@ fn an_unknown_port_is_unreachable_for_any_number_of_hops_and_nothing_goes_in_cir
             }
             let sent = received_bytes(router, "node-a").unwrap() - before;
             assert!(sent < 2000, "{mode}: four errors for {vip} took {sent} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_up_to_the_limit_and_silences_nothing_else() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    for mode in MODES {
+        let cluster = start(mode, |topology| vec![web(topology)]);
+        let (client, maps) = (&cluster.topology.client, cluster.agents[0].maps().unwrap());
+        let count = |wanted: Stat| {
+            let stats = maps.stats().unwrap();
+            stats.into_iter().find(|(stat, _)| *stat == wanted).map_or(0, |(_, count)| count)
+        };
+        for vip in EXTERNAL_IP.both() {
+            let before = [count(Stat::EchoAnswered), count(Stat::AnswerSuppressed)];
+            // Every CPU has a bucket of its own.
+            let cpus = std::thread::available_parallelism().unwrap().get() as u64;
+            let sent = 4 * u64::from(limit::BURST) * cpus;
+            let start = Instant::now();
+            flood(client, vip, sent).unwrap();
+            let mut suppressed = 0;
+            wait::until_true("pings are held back", || {
+                suppressed = count(Stat::AnswerSuppressed) - before[1];
+                suppressed > 0
+            })
+            .unwrap();
+            let answered = count(Stat::EchoAnswered) - before[0];
+            // A tick is a little more than 16 ms.
+            let gained = (start.elapsed().as_millis() as u64 / 16 + 1) * u64::from(limit::PER_TICK);
+            assert!(
+                answered <= cpus * (u64::from(limit::BURST) + gained),
+                "{mode} {vip}: {answered} of {sent} pings were answered"
+            );
+            let refused = requests(client, Target::tcp(vip, 81), 4, 2);
+            assert_eq!(refused.failed.get("connection refused"), Some(&4), "{mode} {vip}: {refused:?}");
+            wait::until_true("pings are answered again", || ping(client, vip, 56).is_ok()).unwrap();
         }
     }
 }

@@ -9,8 +9,8 @@ use lb_tests::{
     manifests::Service,
     observe::received_bytes,
     skip,
-    topo::{EXTERNAL_IP, Layout, Routing, Topology},
-    traffic::{IpFamily, Protocol, Target, ask, requests},
+    topo::{CLIENT, EXTERNAL_IP, Layout, Routing, Topology},
+    traffic::{IpFamily, Protocol, Target, is_served, requests},
     wait,
 };
 
@@ -109,14 +109,16 @@ fn a_service_that_changes_its_type_goes_on_under_its_external_ip() {
     let loads = EXTERNAL_IP
         .both()
         .map(|address| Load::start(&topology.client, Target::tcp(address, 80), &TRANSFERS).unwrap());
-    for _ in 0..3 {
+    for _ in 0..2 {
         for service in [&node_port, &cluster_ip, &node_port, &load_balancer] {
             cluster.apply(service).unwrap();
             let frontends = service.targets(topology.node_a());
-            for target in load_balancer.targets(topology.node_a()) {
+            let udp = load_balancer.targets(topology.node_a()).into_iter();
+            for target in udp.filter(|target| target.protocol == Protocol::Udp) {
                 let wanted = frontends.contains(&target);
+                let client = CLIENT.of(target.family());
                 wait::until_true(&format!("{target} is served: {wanted}"), || {
-                    ask(&topology.client, target).is_ok() == wanted
+                    is_served(&topology.client, client, target.address) == wanted
                 })
                 .unwrap();
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use lb_model::object::IpFamily;
+use lb_model::object::{IpFamily, Protocol};
 
 use super::yaml;
 use crate::{dual_stack::DualStack, pod::Pod, topo::Node, traffic::Target};
@@ -10,14 +10,16 @@ use crate::{dual_stack::DualStack, pod::Pod, topo::Node, traffic::Target};
 /// The port of every Service's external and load-balancer addresses, TCP and UDP.
 pub const PORT: u16 = 80;
 
-/// A Service with one TCP and one UDP port of the same number, and its endpoints.
+/// A Service with one TCP and one UDP port of the same number, perhaps an SCTP one too, and its endpoints.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// `metadata.name`.
     pub name: String,
     /// `spec.ipFamilies`.
     pub families: Vec<IpFamily>,
-    /// `nodePort` of both ports.
+    /// There is an SCTP port of the same number.
+    pub sctp: bool,
+    /// `nodePort` of all ports.
     pub node_port: Option<u16>,
     /// `spec.externalIPs`.
     pub external_ips: Vec<IpAddr>,
@@ -68,6 +70,7 @@ impl Service {
         Self {
             name: name.into(),
             families: IpFamily::ALL.into(),
+            sctp: false,
             node_port: None,
             external_ips: Vec::new(),
             load_balancer_ips: Vec::new(),
@@ -86,7 +89,13 @@ impl Service {
         self
     }
 
-    /// With a node port, TCP and UDP.
+    /// With an SCTP port too.
+    pub fn sctp(mut self) -> Self {
+        self.sctp = true;
+        self
+    }
+
+    /// With a node port for every port.
     pub fn node_port(mut self, port: u16) -> Self {
         self.node_port = Some(port);
         self
@@ -151,8 +160,16 @@ impl Service {
             self.node_port.into_iter().flat_map(|port| node_addresses.map(|address| (address, port)));
         vips.chain(node_port)
             .filter(|(address, _)| self.families.contains(&IpFamily::of(*address)))
-            .flat_map(|(address, port)| [Target::tcp(address, port), Target::udp(address, port)])
+            .flat_map(|(address, port)| {
+                let address = (address, port).into();
+                self.protocols().map(move |protocol| Target { protocol, address })
+            })
             .collect()
+    }
+
+    /// The protocols of its ports.
+    pub(super) fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
+        [Protocol::Tcp, Protocol::Udp].into_iter().chain(self.sctp.then_some(Protocol::Sctp))
     }
 
     /// The endpoints that a node is to send to, as far as hints do not matter: the ready ones, else those that still

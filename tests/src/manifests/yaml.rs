@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use lb_model::object::IpFamily;
+use lb_model::object::{IpFamily, Protocol};
 
 use super::service::{Endpoint, PORT, Service};
 use crate::topo::Node;
@@ -61,7 +61,8 @@ pub(super) fn service(service: &Service) -> String {
     }
     text.push_str("  ports:\n");
     let node_port = service.node_port.map(|port| format!(", nodePort: {port}")).unwrap_or_default();
-    for (name, protocol) in [("tcp", "TCP"), ("udp", "UDP")] {
+    for protocol in service.protocols() {
+        let name = name(protocol);
         let _ = writeln!(text, "  - {{name: {name}, protocol: {protocol}, port: {PORT}{node_port}}}");
     }
     if kind == "LoadBalancer" {
@@ -74,11 +75,14 @@ pub(super) fn service(service: &Service) -> String {
 pub(super) fn slice(service: &Service, port: u16, family: IpFamily) -> String {
     let mut text = format!(
         "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {name}-{port}-{suffix}\n  \
-         namespace: default\n  labels:\n    kubernetes.io/service-name: {name}\naddressType: {family}\nports:\n\
-         - {{name: tcp, protocol: TCP, port: {port}}}\n- {{name: udp, protocol: UDP, port: {port}}}\nendpoints:\n",
+         namespace: default\n  labels:\n    kubernetes.io/service-name: {name}\naddressType: {family}\nports:\n",
         name = service.name,
         suffix = family.to_string().to_lowercase(),
     );
+    for protocol in service.protocols() {
+        let _ = writeln!(text, "- {{name: {}, protocol: {protocol}, port: {port}}}", name(protocol));
+    }
+    text.push_str("endpoints:\n");
     for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.port == port) {
         let Endpoint { pod, node, terminating, .. } = endpoint;
         let _ = write!(
@@ -91,6 +95,11 @@ pub(super) fn slice(service: &Service, port: u16, family: IpFamily) -> String {
         );
     }
     text
+}
+
+/// The name of a Service's port.
+fn name(protocol: Protocol) -> String {
+    protocol.to_string().to_lowercase()
 }
 
 fn hints(endpoint: &Endpoint) -> String {

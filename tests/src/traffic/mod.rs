@@ -6,7 +6,7 @@ mod target;
 
 use std::{
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -27,6 +27,19 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// What the connection met.
 pub fn ask(from: &Namespace, target: Target) -> io::Result<Answer> {
     Session::open(from, target)?.ask()
+}
+
+/// Whether a datagram of a client, one of the namespace's addresses, is answered at once.
+pub fn is_served(from: &Namespace, client: IpAddr, address: SocketAddr) -> bool {
+    // Silence costs a client its whole patience; a pod in the next namespace takes a thousandth of this.
+    let patience = Duration::from_millis(700);
+    let target = Target::udp(address.ip(), address.port());
+    let Ok(Session::Udp(socket)) = Session::open_from(from, SocketAddr::new(client, 0), target) else {
+        return false;
+    };
+    socket.set_read_timeout(Some(patience)).is_ok()
+        && socket.send(b"who").is_ok()
+        && socket.recv(&mut [0; 256]).is_ok()
 }
 
 /// An answer over HTTP.
