@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod errors;
+
 use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use lb_common::{
     address::{Address, V4},
