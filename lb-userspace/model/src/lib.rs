@@ -12,6 +12,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")
 )]
 
+pub mod annotation;
 pub mod backend_id;
 pub mod cidr;
 pub mod config;

@@ -4,4 +4,6 @@
 //! source ──► Snapshot ──► compile ──► Config ──► (swapped whole) ──► a request finds its Route
 //! ```
 
+pub mod compile;
 pub mod config;
+pub mod dump;

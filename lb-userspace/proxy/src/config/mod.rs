@@ -4,6 +4,7 @@ mod certificates;
 mod path_tree;
 mod pattern;
 mod policy;
+mod redirect;
 mod rewrite;
 mod route;
 mod routes;
@@ -20,8 +21,9 @@ pub use self::{
         AccessList, CookieAffinity, Cors, Limits, NextUpstream, Policy, Retry, SameSite, Timeouts,
         TlsRedirect,
     },
+    redirect::{Location, LocationError, Redirect, RedirectTo},
     rewrite::{Captures, Piece, Rewrite, TemplateError},
-    route::{Action, Redirect, RedirectTo, Route},
+    route::{Action, Route},
     routes::{Match, Routes},
     upstream::{Balance, Endpoint, HashKey, Upstream, UpstreamKey, UpstreamProtocol},
 };

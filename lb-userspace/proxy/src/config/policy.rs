@@ -115,7 +115,7 @@ pub struct Cors {
 }
 
 /// Limits for each client address, on each proxy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `limit-rps`.
     pub requests_per_second: Option<u32>,
@@ -125,6 +125,19 @@ pub struct Limits {
     pub burst_multiplier: u32,
     /// `limit-connections`: requests under way at once.
     pub connections: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests_per_second: None, requests_per_minute: None, burst_multiplier: 5, connections: None }
+    }
+}
+
+impl Limits {
+    /// True where something is limited.
+    pub const fn is_some(&self) -> bool {
+        self.requests_per_second.is_some() || self.requests_per_minute.is_some() || self.connections.is_some()
+    }
 }
 
 /// When another endpoint is asked.

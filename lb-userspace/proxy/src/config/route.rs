@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_model::{ingress::PathType, object::ObjectKey};
 
-use super::{Policy, Rewrite, Upstream};
+use super::{Policy, Redirect, Rewrite, Upstream};
 
 /// One path of one host.
 #[derive(Clone, Debug)]
@@ -41,22 +41,4 @@ pub enum Action {
     Redirect(Redirect),
     /// Answer 503; the reason is for the log, the client does not see it.
     Unavailable(Arc<str>),
-}
-
-/// A redirect of every request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redirect {
-    /// 3xx.
-    pub status: u16,
-    /// Where to.
-    pub to: RedirectTo,
-}
-
-/// Where a redirect leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedirectTo {
-    /// `Location` as it stands, for `permanent-redirect` and `temporal-redirect`.
-    Location(String),
-    /// The same path and query on another host, for `from-to-www-redirect`.
-    Host(String),
 }

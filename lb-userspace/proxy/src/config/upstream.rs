@@ -20,8 +20,8 @@ pub struct UpstreamKey {
     pub namespace: String,
     /// Its name.
     pub service: String,
-    /// The port as the Ingress writes it.
-    pub port: String,
+    /// Its port.
+    pub port: u16,
     /// How endpoints are spoken to.
     pub protocol: UpstreamProtocol,
     /// How an endpoint is chosen.

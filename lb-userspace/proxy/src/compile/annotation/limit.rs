@@ -1,0 +1,18 @@
+//! How much clients may ask.
+
+use super::{reader::Reader, value};
+use crate::config::{Limits, Policy};
+
+/// The limits for each client, and that of bodies.
+pub(super) fn read(reader: &mut Reader<'_>) -> (Limits, Option<u64>) {
+    let limits = Limits {
+        requests_per_second: reader.read("limit-rps", value::limit).flatten(),
+        requests_per_minute: reader.read("limit-rpm", value::limit).flatten(),
+        burst_multiplier: reader
+            .read("limit-burst-multiplier", |text| value::number(text, 1, u32::MAX))
+            .unwrap_or(Limits::default().burst_multiplier),
+        connections: reader.read("limit-connections", value::limit).flatten(),
+    };
+    let body = reader.read("proxy-body-size", value::size);
+    (limits, body.unwrap_or_else(|| Policy::default().body_limit))
+}
