@@ -47,12 +47,12 @@ pub struct Row {
 pub fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
     println!(
-        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}   MIN-MAX",
+        "{:<48} {:>8} {:>8} {:>8} {:>8} {:>8}   MIN-MAX",
         "CASE", "SERVICES", "FLOWS", "NS", "FLOOR", "NET"
     );
     for row in rows {
         println!(
-            "{:<44} {:>8} {:>8} {:>8.0} {:>8.0} {:>8.0}   {:.0}-{:.0}",
+            "{:<48} {:>8} {:>8} {:>8.0} {:>8.0} {:>8.0}   {:.0}-{:.0}",
             row.case,
             row.services,
             row.flows,

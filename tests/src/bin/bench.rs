@@ -33,9 +33,13 @@ fn main() -> Result<()> {
     let mut program = Vec::new();
     if wants(Part::Program) {
         for (services, flows) in [(1, 1_000), (1, 100_000), (10_000, 100_000)] {
-            // A thread of its own, because a lab's namespace ends with its thread.
-            let rows = std::thread::scope(|scope| scope.spawn(|| program::measure(services, flows)).join());
-            program.extend(rows.map_err(|_| anyhow::anyhow!("the benchmark panicked"))??);
+            for group in program::Group::ALL {
+                // A thread of its own, because a lab's namespace ends with its thread.
+                let rows = std::thread::scope(|scope| {
+                    scope.spawn(|| program::measure(group, services, flows)).join()
+                });
+                program.extend(rows.map_err(|_| anyhow::anyhow!("the benchmark panicked"))??);
+            }
         }
         report::print("Cost of the program: ns per packet by test_run, one call a packet", &program);
     }

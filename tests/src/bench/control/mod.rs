@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -54,12 +55,16 @@ pub struct Figures {
     pub endpoints: u32,
     /// Milliseconds from the agent's start until it says it is ready.
     pub first_sync_ms: f64,
+    /// Milliseconds of processor time that the agent took for that: what is left where nothing else runs.
+    pub first_sync_cpu_ms: f64,
     /// Changes of one endpoint that were timed.
     pub changes: u32,
     /// Milliseconds from the change in the API server to the last map write, as seen from outside.
     pub seen_ms: Quantiles,
     /// Milliseconds from the event's arrival to the last map write: bucket bounds of the agent's own histogram.
     pub agent_ms: Quantiles,
+    /// Milliseconds of processor time that the agent took for each, mean.
+    pub change_cpu_ms: f64,
     /// Resident memory after the changes, MiB.
     pub rss_mib: f64,
     /// The most that it ever was, MiB.
@@ -94,17 +99,22 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     let mut agent = Agent::spawn_following(&topology.name, node, &kubeconfig, files.path(), &[])?;
     agent.wait_ready()?;
     let first_sync_ms = millis(started.elapsed());
+    let pid = agent.pid().context("the agent has ended")?;
+    let first_sync_cpu_ms = processor_ms(pid)?;
     let seen = time_changes(scale, &server.api, &agent, &objects)?;
+    let change_cpu_ms = (processor_ms(pid)? - first_sync_cpu_ms) / f64::from(scale.changes);
     let (_, metrics) = agent.admin("/metrics")?;
     let agent_ms = histogram(&metrics, "sluice_programming_duration_seconds")?;
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid().context("the agent has ended")?))?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     Ok(Figures {
         services: scale.services,
         endpoints: ENDPOINTS,
         first_sync_ms,
+        first_sync_cpu_ms,
         changes: scale.changes,
         seen_ms: quantiles(seen),
         agent_ms,
+        change_cpu_ms,
         rss_mib: mebibytes(&status, "VmRSS:")?,
         peak_rss_mib: mebibytes(&status, "VmHWM:")?,
     })
@@ -115,10 +125,12 @@ pub fn print(title: &str, figures: &Figures) {
     println!("\n{title}");
     println!("{} Services of {} endpoints; {} changes", figures.services, figures.endpoints, figures.changes);
     let row = |name: &str, value: String| println!("{name:<60} {value:>16}");
-    row("agent's start to ready, s", format!("{:.2}", figures.first_sync_ms / 1e3));
+    let first_sync = [figures.first_sync_ms, figures.first_sync_cpu_ms].map(|millis| millis / 1e3);
+    row("agent's start to ready, s / processor time", format!("{:.2} / {:.2}", first_sync[0], first_sync[1]));
     let quantiles = |of: Quantiles| format!("{:.2} / {:.2}", of.p50, of.p99);
     row("change of one endpoint to last map write, ms p50 / p99", quantiles(figures.seen_ms));
     row("event's arrival to last map write, ms p50 / p99 at most", quantiles(figures.agent_ms));
+    row("processor time of a change, ms", format!("{:.2}", figures.change_cpu_ms));
     row("resident memory, MiB now / most", format!("{:.0} / {:.0}", figures.rss_mib, figures.peak_rss_mib));
 }
 
@@ -195,6 +207,16 @@ fn histogram(metrics: &str, name: &str) -> Result<Quantiles> {
         found.map_or(f64::NAN, |(bound, _)| bound * 1e3)
     };
     Ok(Quantiles { p50: at(0.5), p99: at(0.99) })
+}
+
+/// Milliseconds that a process has run, in user space and in the kernel (`utime` and `stime`, proc_pid_stat(5)).
+fn processor_ms(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field, a name in parentheses, may hold anything.
+    let fields = stat.rsplit_once(") ").context("no name in /proc/PID/stat")?.1;
+    let ticks: Vec<f64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let hertz = sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?;
+    Ok(ticks.iter().sum::<f64>() / hertz as f64 * 1e3)
 }
 
 fn mebibytes(status: &str, field: &str) -> Result<f64> {
