@@ -36,6 +36,20 @@ pub fn until_true(what: &str, mut ask: impl FnMut() -> bool) -> Result<()> {
     until(what, || ask().then_some(()))
 }
 
+/// As [`until_true`] among tasks of one thread, which have to run meanwhile.
+///
+/// # Panics
+/// Where it is not true after [`DEADLINE`].
+pub async fn until_async(what: &str, mut ask: impl FnMut() -> bool) {
+    let asking = async {
+        while !ask() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let answer = tokio::time::timeout(DEADLINE, asking).await;
+    assert!(answer.is_ok(), "waited {} s in vain: {what}", DEADLINE.as_secs());
+}
+
 /// As [`until_true`] for a benchmark, which asks more often.
 ///
 /// # Errors

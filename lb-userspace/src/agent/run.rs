@@ -23,6 +23,9 @@ use crate::dataplane::{
     ports,
 };
 
+/// Who reports, as Events spell it.
+const CONTROLLER: &str = "sluice.dev/agent";
+
 /// Runs the agent to its end.
 pub fn main(dir: &PinDir, options: &Options) -> ExitCode {
     logging::start();
@@ -63,7 +66,8 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     let changes = netlink::changes()?;
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());
     let config = node_config(options)?;
-    let announcer = feed.cluster.clone().map(|cluster| cluster.announcer(&config.node_name, stop.clone()));
+    let announcer =
+        feed.cluster.clone().map(|cluster| cluster.announcer(CONTROLLER, &config.node_name, stop.clone()));
     let refusals = Refusals::new(metrics.clone(), announcer);
     let mut agent = Agent::new(config, Reconciler::new(maps), network, refusals, readiness.clone(), metrics);
     let result = agent.follow(feed, policy, changes).await;

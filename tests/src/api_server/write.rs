@@ -12,11 +12,12 @@ use super::{
 
 /// Creates or changes the object in `body`.
 pub(super) fn write(shared: &Shared, request: &Request, body: &[u8]) -> Response<Body> {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return failure(400) };
+    let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return failure(400) };
     let answer = {
         let mut state = shared.state();
         let key = match request.operation {
             Operation::Create => {
+                body["metadata"]["namespace"] = json!(request.key);
                 format!("{}/{}", request.key, body["metadata"]["name"].as_str().unwrap_or_default())
             }
             _ => request.key.clone(),

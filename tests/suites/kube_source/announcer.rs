@@ -2,10 +2,14 @@
 
 use lb_model::object::{ObjectKey, Refusal};
 use lb_sources::Announcer;
+use lb_tests::api_server::Resource;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, node};
+use crate::{
+    cluster::{Cluster, node},
+    ingress::{ingress, proxy},
+};
 
 fn refusal(kind: &str, namespace: &str, name: &str, message: &str) -> Refusal {
     Refusal {
@@ -19,7 +23,11 @@ fn refusal(kind: &str, namespace: &str, name: &str, message: &str) -> Refusal {
 /// A cluster with this agent's Node, and an announcer to it.
 async fn announcer() -> (Cluster, Announcer) {
     let mut cluster = Cluster::watching(|server| server.apply(node("node-a"))).await;
-    let announcer = cluster.feed.cluster.take().unwrap().announcer("node-a", CancellationToken::new());
+    let announcer = cluster.feed.cluster.take().unwrap().announcer(
+        "sluice.dev/agent",
+        "node-a",
+        CancellationToken::new(),
+    );
     (cluster, announcer)
 }
 
@@ -65,6 +73,24 @@ async fn what_is_no_object_of_the_cluster_is_told_of_the_node_and_what_is_gone_o
     assert_eq!((&event["regarding"]["kind"], &event["note"]), (&"Node".into(), &"broken".into()));
     assert_eq!(cluster.server.events().len(), 2, "in order, so the others were tried before");
     assert_eq!(cluster.server.events()[0]["regarding"]["kind"], "EndpointSlice");
+}
+
+#[tokio::test]
+async fn the_proxy_reports_under_its_own_name_and_reads_no_secret_for_it() {
+    let cluster = proxy(|server| server.apply(ingress("web", "a.example", None))).await;
+    let (server, api) = (&cluster.server, cluster.feed.cluster.clone().unwrap());
+    let announcer = api.announcer("sluice.dev/ingress", "node-a", CancellationToken::new());
+    announcer
+        .announce(&[refusal("Ingress", "default", "web", "no"), refusal("Secret", "default", "cert", "no")]);
+    let event = server.until_event("the Event of the Ingress", of("web")).await;
+    assert_eq!(
+        (&event["reportingController"], &event["regarding"]["kind"]),
+        (&"sluice.dev/ingress".into(), &"Ingress".into())
+    );
+    assert!(event["regarding"]["uid"].as_str().is_some_and(|uid| uid.starts_with("uid-")), "{event}");
+    let event = server.until_event("the Event of the Secret", of("cert")).await;
+    assert_eq!(event["regarding"]["kind"], "Secret");
+    assert_eq!(server.count(|request| request.resource == Resource::Secrets), 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use k8s_openapi::api::{
     core::v1::{Node, ObjectReference, Service},
     discovery::v1::EndpointSlice,
+    networking::v1::{Ingress, IngressClass},
 };
 use kube::{
     Api, Client, Resource,
@@ -19,8 +20,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// Who reports, as Events spell it (`reportingController` is a qualified name).
-const CONTROLLER: &str = "sluice.dev/agent";
 /// What was being done.
 const ACTION: &str = "Serve";
 /// Bytes of a note at most (`NoteLengthLimit`, apis/core/validation/events.go).
@@ -52,10 +51,16 @@ impl Cluster {
         Self { client }
     }
 
-    /// Starts a writer of Events on behalf of the agent of `node`, until `stop` is cancelled.
-    pub fn announcer(self, node: &str, stop: CancellationToken) -> Announcer {
+    /// The client, for those who ask and write by themselves.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Starts a writer of Events on behalf of `controller` (a qualified name, as `sluice.dev/agent`) on `node`, until
+    /// `stop` is cancelled.
+    pub fn announcer(self, controller: &str, node: &str, stop: CancellationToken) -> Announcer {
         let (queue, announcements) = mpsc::channel(PENDING);
-        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(node.to_owned()) };
+        let reporter = Reporter { controller: controller.to_owned(), instance: Some(node.to_owned()) };
         let recorder = Recorder::new(self.client.clone(), reporter);
         let writer = Writer { client: self.client, recorder, node: node.to_owned() };
         tokio::spawn(stop.run_until_cancelled_owned(writer.run(announcements)));
@@ -150,9 +155,23 @@ impl Writer {
         match refusal.kind.as_str() {
             "Service" => reference::<Service>(Api::namespaced(client, namespace), name).await,
             "EndpointSlice" => reference::<EndpointSlice>(Api::namespaced(client, namespace), name).await,
+            "Ingress" => reference::<Ingress>(Api::namespaced(client, namespace), name).await,
+            "IngressClass" => reference::<IngressClass>(Api::all(client), name).await,
+            "Secret" => Ok(of_secret(namespace, name)),
             "Node" => reference::<Node>(Api::all(client), name).await,
             _ => reference::<Node>(Api::all(client), &self.node).await,
         }
+    }
+}
+
+/// A Secret is not read for this: it may be the one that must not be. `kubectl describe secret` shows no Events anyway.
+fn of_secret(namespace: &str, name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Secret".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn translate(object: &Class) -> Result<IngressClass, Finding> {
     field::check_name(&object.metadata)?;
     let controller = object.spec.as_ref().and_then(|spec| spec.controller.clone()).unwrap_or_default();
     if controller.is_empty() {
-        let message = "missing; name the controller that serves the class, as sluice.dev/ingress";
+        let message = "missing; name the controller that serves the class, as sluice.dev/ingress-controller";
         return Err(Finding::new("spec.controller", reason::MISSING_VALUE, message));
     }
     let annotations = object.metadata.annotations.as_ref();
