@@ -16,6 +16,7 @@ pub mod address;
 pub mod affinity;
 pub mod backend;
 pub mod checksum;
+mod counters;
 pub mod drop_reason;
 pub mod filter;
 pub mod flow;

@@ -2,6 +2,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::counters::counters;
+
 /// One CPU's counters of a Service port, 40 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -18,79 +20,42 @@ pub struct ServiceStats {
     pub new_flows: u64,
 }
 
-macro_rules! stats {
-    ($($variant:ident = $text:literal, $doc:literal;)+) => {
-        /// Events of the packet path. Index of the `stats` map.
-        #[repr(u32)]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Stat {
-            $(#[doc = $doc] $variant,)+
-        }
-
-        impl Stat {
-            /// Every event, in the order of the `stats` map.
-            pub const ALL: [Self; Self::COUNT as usize] = [$(Self::$variant,)+];
-            /// Number of events.
-            pub const COUNT: u32 = [$($text,)+].len() as u32;
-
-            /// The event as metrics spell it.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
-            /// One sentence for an operator.
-            pub const fn describe(self) -> &'static str {
-                match self { $(Self::$variant => $doc,)+ }
-            }
-        }
-    };
-}
-
-stats! {
-    LeftToStack = "left-to-stack",
-        "Packets of ours that XDP left untouched for tcx: the way out is an overlay or a device without native XDP.";
-    NoNeighbour = "no-neighbour",
-        "Packets left to the stack because the next hop's link-layer address was not known yet.";
-    HalfRestored = "half-restored",
-        "Flow halves put back after the flow table had evicted them.";
-    PortClaimed = "port-claimed",
-        "Source ports claimed for SNAT.";
-    PortProbes = "port-probes",
-        "Source ports that were tried and found taken.";
-    PortStolen = "port-stolen",
-        "Expired claims of a source port that a new flow took over.";
-    SourcePortCollision = "source-port-collision",
-        "Flows given another source port because two VIPs lead one client port to the same endpoint.";
-    Reselected = "reselected",
-        "Flows moved to another endpoint because theirs was gone.";
-    Answered = "answered",
-        "Resets and ICMP errors sent.";
-    AnswerSuppressed = "answer-suppressed",
-        "Resets, ICMP errors and echo replies held back by the rate limit.";
-    EchoAnswered = "echo-answered",
-        "Echo requests to a VIP that were answered.";
-    ErrorTranslated = "error-translated",
-        "ICMP errors about a translated packet, translated for the side that they are meant for.";
-    FragmentFollowed = "fragment-followed",
-        "Fragments without ports that followed the first fragment of their datagram.";
-    Encapsulated = "encapsulated",
-        "Packets sent to an endpoint's node in an outer IP header (direct server return).";
-    Decapsulated = "decapsulated",
-        "Packets that another node sent here in an outer IP header.";
-    Hairpinned = "hairpinned",
-        "Flows whose client is on this node, as its endpoint is, and that take the hairpin address as source.";
-    AffinityKept = "affinity-kept",
-        "Flows that went to the endpoint of their client's earlier ones.";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_follow_the_order() {
-        for (number, stat) in Stat::ALL.into_iter().enumerate() {
-            assert_eq!(stat as usize, number);
-        }
+counters! {
+    /// Events of the packet path. Index of the `stats` map.
+    Stat {
+        LeftToStack = "left-to-stack",
+            "Packets of ours that XDP left untouched for tcx: the way out is an overlay or a device without native XDP.";
+        NoNeighbour = "no-neighbour",
+            "Packets left to the stack because the next hop's link-layer address was not known yet.";
+        HalfRestored = "half-restored",
+            "Flow halves put back after the flow table had evicted them.";
+        PortClaimed = "port-claimed",
+            "Source ports claimed for SNAT.";
+        PortProbes = "port-probes",
+            "Source ports that were tried and found taken.";
+        PortStolen = "port-stolen",
+            "Expired claims of a source port that a new flow took over.";
+        SourcePortCollision = "source-port-collision",
+            "Flows given another source port because two VIPs lead one client port to the same endpoint.";
+        Reselected = "reselected",
+            "Flows moved to another endpoint because theirs was gone.";
+        Answered = "answered",
+            "Resets and ICMP errors sent.";
+        AnswerSuppressed = "answer-suppressed",
+            "Resets, ICMP errors and echo replies held back by the rate limit.";
+        EchoAnswered = "echo-answered",
+            "Echo requests to a VIP that were answered.";
+        ErrorTranslated = "error-translated",
+            "ICMP errors about a translated packet, translated for the side that they are meant for.";
+        FragmentFollowed = "fragment-followed",
+            "Fragments without ports that followed the first fragment of their datagram.";
+        Encapsulated = "encapsulated",
+            "Packets sent to an endpoint's node in an outer IP header (direct server return).";
+        Decapsulated = "decapsulated",
+            "Packets that another node sent here in an outer IP header.";
+        Hairpinned = "hairpinned",
+            "Flows whose client is on this node, as its endpoint is, and that take the hairpin address as source.";
+        AffinityKept = "affinity-kept",
+            "Flows that went to the endpoint of their client's earlier ones.";
     }
 }
