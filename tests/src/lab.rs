@@ -11,6 +11,7 @@
 //! narrow path, 6 nowhere.
 
 use std::{
+    fs::File,
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     process::{Command, Stdio},
@@ -23,7 +24,7 @@ use lb_common::{
     interface::{INTERFACE_OVERLAY, INTERFACE_XDP, Interface},
     service::ServiceKey,
 };
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::prog::{Programs, Sizes};
 
@@ -117,12 +118,14 @@ pub struct Devices {
     pub overlay: u32,
 }
 
-/// Programs in a fresh namespace. The thread that made it stays in the namespace, which ends with the thread.
+/// Programs in a fresh namespace. The thread that made it stays in the namespace, which ends with the lab and the threads
+/// in it.
 pub struct Lab {
     /// The programs.
     pub programs: Programs,
     /// The devices.
     pub devices: Devices,
+    namespace: File,
 }
 
 impl Lab {
@@ -164,7 +167,16 @@ impl Lab {
                 Interface { address_be, address6_be, flags, ..Interface::default() },
             )?;
         }
-        Ok(Self { programs, devices })
+        let namespace = File::open("/proc/thread-self/ns/net").context("the network namespace")?;
+        Ok(Self { programs, devices, namespace })
+    }
+
+    /// Takes the calling thread into the namespace.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn enter(&self) -> Result<()> {
+        setns(&self.namespace, CloneFlags::CLONE_NEWNET).context("entering the lab's network namespace")
     }
 }
 

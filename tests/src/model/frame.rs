@@ -165,7 +165,7 @@ fn ports_of((src, dst): (u16, u16)) -> Vec<u8> {
     [src.to_be_bytes(), dst.to_be_bytes()].concat()
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
@@ -182,7 +182,7 @@ fn with_checksum(ip: &Ip, protocol: u8, mut bytes: Vec<u8>, at: usize) -> Vec<u8
 }
 
 /// The Internet checksum over parts of even length, but for the last.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum: u64 =
         words.map(|word| u64::from(word[0]) << 8 | word.get(1).map_or(0, |low| u64::from(*low))).sum();

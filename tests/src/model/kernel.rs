@@ -31,7 +31,7 @@ use nix::{
 use super::{Device, Hook, Packet, Step, state::State, step::Write};
 use crate::{
     lab::{Devices, Lab},
-    prog::{Sizes, run},
+    prog::{Programs, Sizes, run},
 };
 
 /// Restore buckets of each family: few, so that flows meet in them.
@@ -42,7 +42,7 @@ pub(super) const SERVICES: u32 = 32;
 /// The programs in a namespace of their own.
 pub struct Kernel {
     lab: Lab,
-    /// The CPU that the thread stays on.
+    /// The CPU that everything runs on.
     cpu: usize,
     now: Tick,
     /// What was written, to be taken back.
@@ -61,32 +61,44 @@ struct Undo {
 }
 
 impl Kernel {
-    /// Loads the programs. From then on the thread stays in the namespace and on its CPU, whose counters it reads.
+    /// Loads the programs, and [enters](Self::enter).
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn new() -> Result<Self> {
-        let here = Pid::from_raw(0);
-        let allowed = sched_getaffinity(here)?;
+        let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));
-        let cpu = first.context("no CPU to run on")?;
-        let mut one = CpuSet::new();
-        one.set(cpu)?;
-        sched_setaffinity(here, &one).context("staying on one CPU")?;
         let sizes =
             Sizes { flows: 1 << 16, restore: RESTORE_BUCKETS, services: SERVICES * 4, ..Sizes::default() };
         let mut lab = Lab::with_fed_clock(sizes)?;
         for device in [lab.devices.up, lab.devices.down, lab.devices.overlay] {
             lab.programs.hash::<u32, interface::Interface>(map::INTERFACES)?.remove(&device)?;
         }
-        let mut kernel = Self { lab, cpu, now: 0, undo: Undo::default() };
+        let mut kernel = Self { lab, cpu: first.context("no CPU to run on")?, now: 0, undo: Undo::default() };
+        kernel.enter()?;
         kernel.reset()?;
         Ok(kernel)
+    }
+
+    /// Takes the calling thread into the namespace, and to the one CPU whose counters are read.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn enter(&self) -> Result<()> {
+        let mut one = CpuSet::new();
+        one.set(self.cpu)?;
+        sched_setaffinity(Pid::from_raw(0), &one).context("staying on one CPU")?;
+        self.lab.enter()
     }
 
     /// Devices of the namespace.
     pub const fn devices(&self) -> Devices {
         self.lab.devices
+    }
+
+    /// The programs and their maps.
+    pub const fn programs(&mut self) -> &mut Programs {
+        &mut self.lab.programs
     }
 
     /// Takes a step; what became of the packet if it is one.

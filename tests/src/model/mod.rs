@@ -3,13 +3,14 @@
 //!
 //! What may differ, and how it is kept from differing:
 //! - **Time.** The programs are loaded with a clock that a map feeds (`FED_CLOCK`).
-//! - **Per-CPU values.** The thread stays on one CPU ([`Kernel::new`]).
+//! - **Per-CPU values.** The thread stays on one CPU ([`Kernel::enter`]).
 //! - **Eviction.** Tables are larger than a sequence can fill; halves are evicted by a step of their own.
 //! - **Where a redirect leads.** `test_run` says `XDP_REDIRECT` and no more. The next hop's MAC addresses are compared,
 //!   and the interface in the flow.
 //! - **Frames that are dropped.** Nobody sees them.
 
 mod kernel;
+mod read;
 mod reference;
 mod routes;
 mod sequence;
@@ -21,6 +22,7 @@ pub mod frame;
 pub mod generate;
 
 pub use kernel::Kernel;
+pub use read::{Read, read};
 pub use reference::Reference;
 pub use sequence::{Disagreement, Pair, parse, replay, text};
 pub use shrink::shrink;

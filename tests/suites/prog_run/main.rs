@@ -2,10 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+mod affinity;
 mod answers;
+mod dsr;
+mod echo;
 mod flows;
+mod fragments;
+mod hairpin;
+mod icmp_errors;
+mod ipv6;
+mod node;
 mod passing;
+mod protocols;
+mod sctp;
 mod setup;
 mod snat;
+mod source_ranges;
+mod too_big;
 mod translation;
 mod verifier;
+mod vlan;
