@@ -228,16 +228,14 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn keep_affinity(&self, key: &AffinityKey, affinity: Affinity) {
-        if tracing() {
-            return;
-        }
-        if let Some(entry) = maps::AFFINITY.get_ptr_mut(key) {
+        match maps::AFFINITY.get_ptr_mut(key) {
+            _ if tracing() => {}
             // In place, because an update of an LRU takes a new element from its lists, under locks, each time.
             // SAFETY: the table returned the pointer; who reads meanwhile finds one endpoint or the other.
-            return unsafe { *entry = affinity };
+            Some(entry) => unsafe { *entry = affinity },
+            // A full table evicts the client that came longest ago.
+            None => drop(maps::AFFINITY.insert(key, affinity, BPF_ANY.into())),
         }
-        // A full table evicts the client that came longest ago.
-        let _ = maps::AFFINITY.insert(key, affinity, BPF_ANY.into());
     }
 
     #[inline(always)]
