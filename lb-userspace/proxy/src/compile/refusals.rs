@@ -32,6 +32,11 @@ pub mod reason {
     pub const CERTIFICATE_CONFLICT: &str = "CertificateConflict";
     /// A default certificate that is asked for and not there.
     pub const NO_DEFAULT_CERTIFICATE: &str = "NoDefaultCertificate";
+
+    /// True for a reason about an annotation with which its Ingress is served all the same.
+    pub fn is_advice(reason: &str) -> bool {
+        crate::compile::annotation::ADVICE.contains(&reason)
+    }
 }
 
 /// Refusals as they are found.

@@ -3,10 +3,11 @@
 //! Errors are what would be refused, by the sources and by the model: the same code decides. Warnings are what would be
 //! passed over in silence although somebody wrote it.
 
-mod backends;
+mod anchors;
 mod omissions;
 mod relations;
 mod report;
+mod routing;
 #[cfg(test)]
 mod tests;
 mod unknown_field;
@@ -20,6 +21,7 @@ use std::{
 use serde_json::Value;
 
 use self::{
+    anchors::Anchor,
     relations::Relations,
     report::{Report, Severity},
 };
@@ -157,8 +159,8 @@ impl Checker {
         }
         self.report.count(translation);
         let at = self.report.at(place("metadata.name"));
-        for wanted in backends::wanted(&for_ingress, value) {
-            self.relations.want(self.report.at(place(&wanted.field)), for_ingress.key.clone(), wanted);
+        for Anchor { words, field } in anchors::of(&for_ingress, value) {
+            self.relations.places.add(&for_ingress.key, words, self.report.at(place(&field)));
         }
         self.relations.add(at, for_agent, for_ingress);
     }

@@ -14,8 +14,8 @@ use lb_model::{
 };
 
 use super::{
-    backends::{self, Need, Wanted},
     report::{At, Report, Severity},
+    routing,
 };
 use lb_sources::translate::{Kind, Outcome, Translation};
 
@@ -28,10 +28,8 @@ pub(super) struct Relations {
     snapshot: Snapshot,
     /// … and the proxy.
     routed: Snapshot,
-    /// Services of type ExternalName.
-    external_names: BTreeSet<ObjectKey>,
-    /// What Ingresses need.
-    wanted: Vec<(At, ObjectKey, Wanted)>,
+    /// Where Ingresses say what the proxy's findings are about.
+    pub(super) places: routing::Places,
     policy: Option<ExternalIpPolicy>,
 }
 
@@ -43,10 +41,6 @@ impl Relations {
             Outcome::Skipped | Outcome::Refused => None,
         };
         let key = (for_ingress.kind, for_ingress.key.clone());
-        if key.0 == Kind::Service && for_ingress.outcome == Outcome::Skipped {
-            self.external_names.insert(key.1);
-            return;
-        }
         let (for_agent, for_ingress) = (for_agent.and_then(served), served(for_ingress));
         if for_agent.is_none() && for_ingress.is_none() {
             return;
@@ -62,11 +56,6 @@ impl Relations {
             object.put(key.1.clone(), &mut self.routed);
         }
         self.defined.insert(key, at);
-    }
-
-    /// Notes what an Ingress needs.
-    pub(super) fn want(&mut self, at: At, ingress: ObjectKey, wanted: Wanted) {
-        self.wanted.push((at, ingress, wanted));
     }
 
     /// Judges external IPs by `policy`; false where there is one already.
@@ -91,17 +80,11 @@ impl Relations {
             message.starts_with("[::]:") && messages.contains(&message.replacen("[::]:", "0.0.0.0:", 1))
         };
         for refusal in refusals.into_iter().filter(|refusal| !is_repeated(&refusal.message)) {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == refusal.kind);
-            if let Some(at) = kind.and_then(|kind| self.defined.get(&(kind, refusal.object.clone()))) {
-                report.add_at(*at, Severity::Error, refusal.message);
+            if let Some(at) = self.at(&refusal.kind, &refusal.object) {
+                report.add_at(at, Severity::Error, refusal.message);
             }
         }
-        for (at, ingress, wanted) in &self.wanted {
-            if let Some(message) = self.missing(ingress, &wanted.what) {
-                let message = format!("Ingress {ingress}: {}: {message}", wanted.field);
-                report.add_at(*at, Severity::Warning, message);
-            }
-        }
+        routing::check(&self.routed, &self.places, |kind, object| self.at(kind, object), report);
         for (key, slice) in &self.routed.slices {
             let at = self.defined.get(&(Kind::EndpointSlice, key.clone()));
             if let (Some(at), Some(message)) = (at, self.unmatched_ports(key, slice)) {
@@ -110,25 +93,9 @@ impl Relations {
         }
     }
 
-    /// What an Ingress needs and does not get from these files. It may stand in others, so nothing of it is an error.
-    fn missing(&self, ingress: &ObjectKey, need: &Need) -> Option<String> {
-        match need {
-            Need::Port { service, port } => {
-                let key = ObjectKey::new(&ingress.namespace, service);
-                match self.routed.services.get(&key) {
-                    Some(found) => backends::lacks(found, &key.name, port),
-                    None if self.external_names.contains(&key) => {
-                        Some(format!("Service {key} is of type ExternalName, which has no endpoints"))
-                    }
-                    None => Some(format!("Service {key} is in none of the files")),
-                }
-            }
-            Need::Secret(name) => {
-                let key = ObjectKey::new(&ingress.namespace, name);
-                let is_there = self.routed.secrets.contains_key(&key);
-                (!is_there).then(|| format!("Secret {key} with tls.crt and tls.key is in none of the files"))
-            }
-        }
+    /// Where an object is defined.
+    fn at(&self, kind: &str, object: &ObjectKey) -> Option<At> {
+        self.defined.get(&(Kind::named(kind)?, object.clone())).copied()
     }
 
     /// A port of the slice that no port of its Service leads to. A Service in none of the files is not missed: it may

@@ -21,7 +21,7 @@ use lb_model::ingress::Ingress;
 
 pub(super) use self::{
     endpoint::How,
-    reader::{Finding, Reader},
+    reader::{ADVICE, Finding, Reader},
 };
 use crate::config::{Policy, Redirect, Rewrite};
 

@@ -42,6 +42,9 @@ const LEFT_OUT: &str = "IngressLeftOut";
 /// It is done, and probably not what was meant.
 const DOUBTFUL: &str = "AnnotationDoubtful";
 
+/// Reasons with which an Ingress is served all the same.
+pub(crate) const ADVICE: [&str; 4] = [UNKNOWN, IGNORED, INVALID, DOUBTFUL];
+
 impl Finding {
     /// True where all paths of the Ingress answer 503 for it.
     pub(crate) fn makes_unavailable(&self) -> bool {
