@@ -1,0 +1,298 @@
+//! What /metrics tells: threads count, a scrape adds up.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use lb_model::object::ObjectKey;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{
+        counter::ConstCounter,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+
+use super::{
+    LogWriter,
+    counters::{BUCKETS, ConnectionCounters, Count, ERRORS, IngressCounters},
+};
+use crate::config::Config;
+
+/// Upper bounds of the buckets of a reload, in seconds.
+const RELOADS: [f64; 7] = [0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
+
+/// The metrics of the proxy.
+pub(crate) struct Metrics {
+    shared: Arc<Shared>,
+    registry: Registry,
+    generation: Gauge,
+    reload: Histogram,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Counters of every thread, by Ingress; those of requests that none asked for under an empty name.
+    ingresses: Mutex<BTreeMap<ObjectKey, Vec<Arc<IngressCounters>>>>,
+    connections: Mutex<Vec<Arc<ConnectionCounters>>>,
+    config: Mutex<Arc<Config>>,
+    log: Option<LogWriter>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where requests are counted that no Ingress asks for.
+fn none() -> ObjectKey {
+    ObjectKey::new("", "")
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub(crate) fn new(log: Option<LogWriter>) -> Self {
+        let shared = Arc::new(Shared { log, ..Shared::default() });
+        let mut registry = Registry::with_prefix("sluice_ingress");
+        let build = vec![("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "Which release this is", Info::new(build));
+        let generation = Gauge::default();
+        registry.register("generation", "Configurations served since the start", generation.clone());
+        let reload = Histogram::new(RELOADS);
+        let help = "Time to compile and swap a configuration";
+        registry.register_with_unit("reload_duration", help, Unit::Seconds, reload.clone());
+        registry.register_collector(Box::new(Scrape(shared.clone())));
+        Self { shared, registry, generation, reload }
+    }
+
+    /// Counters of one Ingress for one thread; none for requests that belong to no Ingress.
+    pub(crate) fn ingress(&self, ingress: Option<&ObjectKey>) -> Arc<IngressCounters> {
+        let counters = Arc::<IngressCounters>::default();
+        let key = ingress.cloned().unwrap_or_else(none);
+        lock(&self.shared.ingresses).entry(key).or_default().push(counters.clone());
+        counters
+    }
+
+    /// Counters of the connections of one thread.
+    pub(crate) fn connections(&self) -> Arc<ConnectionCounters> {
+        let counters = Arc::<ConnectionCounters>::default();
+        lock(&self.shared.connections).push(counters.clone());
+        counters
+    }
+
+    /// Connections and tunnels that are open now.
+    pub(crate) fn open_connections(&self) -> u64 {
+        sum(lock(&self.shared.connections).iter().map(|thread| &thread.open))
+    }
+
+    /// A configuration is being served.
+    pub(crate) fn reloaded(&self, config: Arc<Config>, took: Duration) {
+        self.generation.set(config.generation as i64);
+        self.reload.observe(took.as_secs_f64());
+        *lock(&self.shared.config) = config;
+    }
+
+    /// Forgets Ingresses that are gone: label values stay bounded by what is served.
+    pub(crate) fn retain(&self, is_served: impl Fn(&ObjectKey) -> bool) {
+        lock(&self.shared.ingresses).retain(|ingress, _| *ingress == none() || is_served(ingress));
+    }
+
+    /// Everything, as OpenMetrics text.
+    ///
+    /// # Errors
+    /// Never, as long as writing to a string does not fail.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Adds up the threads' counters when it is asked to.
+#[derive(Debug)]
+struct Scrape(Arc<Shared>);
+
+type Labels<'a> = [(&'static str, &'a str)];
+
+/// One metric, written series by series.
+struct Writer<'a, 'e> {
+    encoder: &'a mut DescriptorEncoder<'e>,
+}
+
+impl Writer<'_, '_> {
+    fn family<M: EncodeMetric>(
+        &mut self,
+        (name, help): (&str, &str),
+        unit: Option<&Unit>,
+        kind: &M,
+        mut series: impl FnMut(&mut dyn FnMut(&Labels<'_>, &M) -> fmt::Result) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut metric = self.encoder.encode_descriptor(name, help, unit, kind.metric_type())?;
+        series(&mut |labels, value| value.encode(metric.encode_family(&labels)?))
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer { encoder: &mut encoder };
+        self.requests(&mut writer)?;
+        self.connections(&mut writer)?;
+        self.configuration(&mut writer)
+    }
+}
+
+fn sum<'a>(counts: impl Iterator<Item = &'a Count>) -> u64 {
+    counts.map(Count::get).sum()
+}
+
+impl Scrape {
+    fn requests(&self, writer: &mut Writer<'_, '_>) -> fmt::Result {
+        let ingresses = lock(&self.0.ingresses);
+        let names: Vec<_> = ingresses.iter().map(|(key, threads)| (key.to_string(), threads)).collect();
+        let zero = ConstCounter::new(0u64);
+        let about = ("requests", "Requests, by Ingress and class of status");
+        writer.family(about, None, &zero, |write| {
+            for (name, threads) in &names {
+                for (class, label) in
+                    ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate().skip(1)
+                {
+                    let count = sum(threads.iter().map(|counters| &counters.classes[class]));
+                    if count > 0 {
+                        write(&[("ingress", name), ("class", label)], &ConstCounter::new(count))?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let about = ("upstream_errors", "Attempts at endpoints that failed, by kind of failure");
+        writer.family(about, None, &zero, |write| {
+            for (name, threads) in &names {
+                for (kind, label) in ERRORS.into_iter().enumerate() {
+                    let count = sum(threads.iter().map(|counters| &counters.errors[kind]));
+                    if count > 0 {
+                        write(&[("ingress", name), ("error", label)], &ConstCounter::new(count))?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        type Plain = (&'static str, &'static str, fn(&IngressCounters) -> &Count);
+        let plain: [Plain; 2] = [
+            ("upstream_retries", "Attempts after the first", |counters| &counters.retries),
+            ("sent_bytes", "Bytes of response bodies", |counters| &counters.sent),
+        ];
+        for (name, help, count) in plain {
+            writer.family((name, help), None, &zero, |write| {
+                for (ingress, threads) in &names {
+                    let total = sum(threads.iter().map(|counters| count(counters)));
+                    write(&[("ingress", ingress)], &ConstCounter::new(total))?;
+                }
+                Ok(())
+            })?;
+        }
+        self.durations(writer, &names)
+    }
+
+    fn durations(
+        &self,
+        writer: &mut Writer<'_, '_>,
+        names: &[(String, &Vec<Arc<IngressCounters>>)],
+    ) -> fmt::Result {
+        let about = ("request_duration", "From the head of a request to the end of its response");
+        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+        writer.family(about, Some(&Unit::Seconds), &ConstHistogram::default(), |write| {
+            for (name, threads) in names {
+                let buckets = bounds.clone().enumerate().map(|(bucket, bound)| {
+                    (bound, sum(threads.iter().map(|counters| &counters.durations[bucket])))
+                });
+                let nanoseconds = sum(threads.iter().map(|counters| &counters.nanoseconds));
+                let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
+                write(&[("ingress", name)], &ConstHistogram { seconds, buckets: buckets.collect() })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn connections(&self, writer: &mut Writer<'_, '_>) -> fmt::Result {
+        let threads = lock(&self.0.connections);
+        let total =
+            |count: fn(&ConnectionCounters) -> &Count| sum(threads.iter().map(|thread| count(thread)));
+        let zero = ConstCounter::new(0u64);
+        let about = ("connections", "Connections that were accepted, by listener");
+        writer.family(about, None, &zero, |write| {
+            write(&[("listener", "http")], &ConstCounter::new(total(|thread| &thread.http)))?;
+            write(&[("listener", "https")], &ConstCounter::new(total(|thread| &thread.https)))
+        })?;
+        let about = ("tls_failed_handshakes", "TLS handshakes that came to nothing");
+        writer.family(about, None, &zero, |write| {
+            write(&[], &ConstCounter::new(total(|thread| &thread.failed_handshakes)))
+        })?;
+        let zero = ConstGauge::new(0i64);
+        writer.family(("open_connections", "Connections that are open"), None, &zero, |write| {
+            write(&[], &ConstGauge::new(total(|thread| &thread.open) as i64))
+        })?;
+        writer.family(("open_tunnels", "WebSocket connections that are open"), None, &zero, |write| {
+            write(&[], &ConstGauge::new(total(|thread| &thread.tunnels) as i64))
+        })
+    }
+
+    fn configuration(&self, writer: &mut Writer<'_, '_>) -> fmt::Result {
+        let config = lock(&self.0.config).clone();
+        let zero = ConstGauge::new(0i64);
+        let about = ("certificate_expiry_timestamp", "When a certificate ends, since the epoch");
+        writer.family(about, Some(&Unit::Seconds), &zero, |write| {
+            for (secret, not_after) in &config.expiries {
+                write(&[("secret", secret)], &ConstGauge::new(*not_after))?;
+            }
+            Ok(())
+        })?;
+        let mut refused = BTreeMap::<_, i64>::new();
+        for refusal in &config.refusals {
+            *refused.entry((refusal.kind.as_str(), refusal.reason.as_str())).or_default() += 1;
+        }
+        writer.family(
+            ("refused", "What was asked for and is not served, by reason"),
+            None,
+            &zero,
+            |write| {
+                for ((kind, reason), count) in &refused {
+                    write(&[("kind", kind), ("reason", reason)], &ConstGauge::new(*count))?;
+                }
+                Ok(())
+            },
+        )?;
+        let dropped = self.0.log.as_ref().map_or(0, LogWriter::dropped);
+        let about = ("access_log_dropped_buffers", "Buffers of the access log that could not be written");
+        writer.family(about, None, &ConstCounter::new(0u64), |write| write(&[], &ConstCounter::new(dropped)))
+    }
+}
+
+/// A histogram that was counted elsewhere.
+#[derive(Debug, Default)]
+struct ConstHistogram {
+    seconds: f64,
+    /// Upper bound and count, not cumulated.
+    buckets: Vec<(f64, u64)>,
+}
+
+impl EncodeMetric for ConstHistogram {
+    fn encode(&self, mut encoder: prometheus_client::encoding::MetricEncoder<'_>) -> fmt::Result {
+        let count = self.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<prometheus_client::encoding::NoLabelSet>(
+            self.seconds,
+            count,
+            &self.buckets,
+            None,
+        )
+    }
+
+    fn metric_type(&self) -> prometheus_client::metrics::MetricType {
+        prometheus_client::metrics::MetricType::Histogram
+    }
+}

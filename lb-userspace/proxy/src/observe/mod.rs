@@ -1,0 +1,19 @@
+//! What can be seen from outside: metrics, the access log, probes.
+
+mod access_log;
+mod admin;
+mod counters;
+mod logging;
+mod metrics;
+mod readiness;
+mod record;
+
+pub(crate) use self::{
+    access_log::{AccessLog, Entry, LogWriter},
+    admin::Admin,
+    counters::{ConnectionCounters, IngressCounters},
+    logging::start as start_logging,
+    metrics::Metrics,
+    readiness::Readiness,
+    record::Record,
+};

@@ -1,0 +1,45 @@
+//! Whether a connection is busy.
+
+use std::{cell::Cell, rc::Rc};
+
+use super::limits::Permit;
+
+/// Requests under way on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    requests: Cell<usize>,
+}
+
+impl Activity {
+    /// True while a request is under way.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.requests.get() > 0
+    }
+}
+
+/// A request under way; over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    activity: Rc<Activity>,
+    /// What it takes of its client's limits.
+    permit: Option<Permit>,
+}
+
+impl UnderWay {
+    /// One more.
+    pub(super) fn new(activity: Rc<Activity>) -> Self {
+        activity.requests.set(activity.requests.get() + 1);
+        Self { activity, permit: None }
+    }
+
+    /// Holds the permit as long as the request lasts.
+    pub(super) fn hold(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.activity.requests.set(self.activity.requests.get() - 1);
+    }
+}
