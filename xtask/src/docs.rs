@@ -1,5 +1,7 @@
 //! `cargo xtask docs`: the pages under `docs/` that are made from the code, so that they cannot say anything else.
 
+mod annotations;
+
 use std::fs;
 use std::process::ExitCode;
 
@@ -9,23 +11,30 @@ use lb_common::stat::Stat;
 
 use crate::workspace;
 
-/// Where the table of reasons and events is.
-const DROP_REASONS: &str = "docs/drop-reasons.md";
+type Page = fn() -> String;
+
+/// Where each page is, and what makes it.
+const PAGES: [(&str, Page); 2] =
+    [("docs/drop-reasons.md", drop_reasons), ("docs/annotations.md", annotations::page)];
 
 /// Writes the pages.
 pub(crate) fn run() -> Result<ExitCode> {
-    let path = workspace::root().join(DROP_REASONS);
-    fs::write(&path, drop_reasons()).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("wrote {DROP_REASONS}");
+    for (name, page) in PAGES {
+        let path = workspace::root().join(name);
+        fs::write(&path, page()).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {name}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Fails where a page is not what the code says.
 pub(crate) fn check() -> Result<()> {
-    let path = workspace::root().join(DROP_REASONS);
-    let written = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    if written != drop_reasons() {
-        bail!("{DROP_REASONS} does not match the code: run `cargo xtask docs`");
+    for (name, page) in PAGES {
+        let path = workspace::root().join(name);
+        let written = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if written != page() {
+            bail!("{name} does not match the code: run `cargo xtask docs`");
+        }
     }
     Ok(())
 }
@@ -61,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_page_is_what_the_code_says() {
+    fn the_committed_pages_are_what_the_code_says() {
         check().unwrap_or_else(|error| panic!("{error:#}"));
     }
 

@@ -62,7 +62,9 @@ impl Cache {
         snapshot: &Snapshot,
     ) -> Result<Arc<Certificate>, CertificateError> {
         let secret = snapshot.secrets.get(key).ok_or(CertificateError::NotFound)?;
-        if let Some(read) = self.certificates.get_mut(key).filter(|read| read.secret == *secret) {
+        // Many Ingresses may share a Secret; its content is compared for the first.
+        let is_current = |read: &&mut ReadCertificate| read.is_used || read.secret == *secret;
+        if let Some(read) = self.certificates.get_mut(key).filter(is_current) {
             read.is_used = true;
             return read.result.clone();
         }

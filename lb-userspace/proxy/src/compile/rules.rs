@@ -10,6 +10,13 @@ use crate::config::{Action, Route, Upstream};
 /// So many regular expressions an Ingress may have: each of its host is tried with each request.
 const MOST_PATTERNS: usize = 100;
 
+/// What was seen of an Ingress so far.
+struct Seen<'a> {
+    /// Most paths of an Ingress lead to the same few backends.
+    actions: Vec<(&'a IngressBackend, Action)>,
+    patterns: usize,
+}
+
 impl Compiler<'_, '_> {
     /// Adds the routes of an Ingress' rules.
     pub(super) fn add_rules(&mut self, ingress: &Ingress<'_>) {
@@ -19,11 +26,11 @@ impl Compiler<'_, '_> {
             self.refusals.ingress(&ingress.key, reason::NO_RULES, message);
         }
         let error_backend = self.error_backend(ingress);
-        let mut patterns = 0;
+        let mut seen = Seen { actions: Vec::new(), patterns: 0 };
         for (host, rule) in ingress.hosts() {
             let template = self.template(ingress, rule, host, error_backend.as_ref());
             for path in &rule.paths {
-                self.add_path(ingress, &template, path, &mut patterns);
+                self.add_path(ingress, &template, path, &mut seen);
             }
         }
     }
@@ -50,12 +57,12 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn add_path(
+    fn add_path<'a>(
         &mut self,
         ingress: &Ingress<'_>,
         template: &Route,
-        path: &IngressPath,
-        patterns: &mut usize,
+        path: &'a IngressPath,
+        seen: &mut Seen<'a>,
     ) {
         let annotations = &ingress.annotations;
         let is_pattern = is_pattern(path, annotations.use_regex, annotations.rewrite.is_some());
@@ -68,18 +75,27 @@ impl Compiler<'_, '_> {
                 return;
             }
         };
+        let known = seen.actions.iter().find(|(backend, _)| **backend == path.backend);
+        let action = match known {
+            Some((_, action)) => action.clone(),
+            None => {
+                let action = self.action(ingress, &path.backend);
+                seen.actions.push((&path.backend, action.clone()));
+                action
+            }
+        };
         let route = Arc::new(Route {
             path: text.into(),
             path_type: path.path_type,
             pattern: is_pattern,
-            action: self.action(ingress, &path.backend),
+            action,
             rewrite: annotations.rewrite.clone(),
             ..template.clone()
         });
         let inserted = if is_pattern {
-            *patterns += 1;
+            seen.patterns += 1;
             let pattern = match self.patterns.get(&path.path) {
-                _ if *patterns > MOST_PATTERNS => Err(format!(
+                _ if seen.patterns > MOST_PATTERNS => Err(format!(
                     "the Ingress has more than {MOST_PATTERNS} of them; spread them over several"
                 )),
                 pattern => pattern.map_err(|error| error.to_string()),

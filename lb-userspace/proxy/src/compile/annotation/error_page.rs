@@ -7,17 +7,21 @@ use super::{
     value::{self, ValueError},
 };
 
-/// The Service of `default-backend`, and the statuses of `custom-http-errors`.
-pub(super) fn read(reader: &mut Reader<'_>) -> (Option<String>, BTreeSet<u16>) {
-    let service = reader.read("default-backend", service);
+/// The Service of `default-backend`.
+pub(super) fn service(reader: &mut Reader<'_>) -> Option<String> {
+    reader.read("default-backend", name)
+}
+
+/// The statuses of `custom-http-errors`.
+pub(super) fn statuses(reader: &mut Reader<'_>) -> BTreeSet<u16> {
     let statuses = reader.read("custom-http-errors", |text| {
         value::list(text).map(|status| value::number(status, 400, 599)).collect()
     });
-    (service, statuses.unwrap_or_default())
+    statuses.unwrap_or_default()
 }
 
 /// A name as RFC 1035 has labels.
-fn service(text: &str) -> Result<String, ValueError> {
+fn name(text: &str) -> Result<String, ValueError> {
     let fits = (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits { Ok(text.to_owned()) } else { Err(ValueError::Service) }

@@ -3,16 +3,19 @@
 use super::{reader::Reader, value};
 use crate::config::{Limits, Policy};
 
-/// The limits for each client, and that of bodies.
-pub(super) fn read(reader: &mut Reader<'_>) -> (Limits, Option<u64>) {
-    let limits = Limits {
+/// The limits for each client.
+pub(super) fn clients(reader: &mut Reader<'_>) -> Limits {
+    Limits {
         requests_per_second: reader.read("limit-rps", value::limit).flatten(),
         requests_per_minute: reader.read("limit-rpm", value::limit).flatten(),
         burst_multiplier: reader
             .read("limit-burst-multiplier", |text| value::number(text, 1, u32::MAX))
             .unwrap_or(Limits::default().burst_multiplier),
         connections: reader.read("limit-connections", value::limit).flatten(),
-    };
-    let body = reader.read("proxy-body-size", value::size);
-    (limits, body.unwrap_or_else(|| Policy::default().body_limit))
+    }
+}
+
+/// The limit of bodies.
+pub(super) fn body(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.read("proxy-body-size", value::size).unwrap_or_else(|| Policy::default().body_limit)
 }

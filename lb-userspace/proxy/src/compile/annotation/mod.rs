@@ -56,44 +56,51 @@ pub(super) fn read(ingress: &Ingress) -> (Annotations, Vec<Finding>) {
     if reader.is_empty() {
         return (Annotations::default(), reader.findings);
     }
-    let reader_ref = &mut reader;
-    let (limits, body_limit) = limit::read(reader_ref);
-    let (default_backend, custom_errors) = error_page::read(reader_ref);
-    let tls = redirect::tls(reader_ref);
-    let policy = Policy {
-        access: access::read(reader_ref),
-        tls_redirect: tls.redirect,
-        allow_http: tls.allow_http,
-        app_root: redirect::app_root(reader_ref),
-        body_limit,
-        timeouts: retry::timeouts(reader_ref),
-        upstream_vhost: endpoint::vhost(reader_ref),
-        forwarded_prefix: endpoint::forwarded_prefix(reader_ref),
-        cors: cors::read(reader_ref),
-        limits,
-        retry: retry::read(reader_ref),
-        affinity: affinity::read(reader_ref),
-        access_log: reader_ref.read("enable-access-log", value::boolean).unwrap_or(true),
-        custom_errors,
-    };
-    let path::Paths { use_regex, rewrite } = path::read(reader_ref, ingress.version);
+    let mut policy = policy(&mut reader);
+    let default_backend = error_page::service(&mut reader);
+    let path::Paths { use_regex, rewrite } = path::read(&mut reader, ingress.version);
+    let how = endpoint::how(&mut reader);
+    let redirect = redirect::everything(&mut reader);
+    let aliases = host::aliases(&mut reader);
+    let from_to_www = reader.is_set("from-to-www-redirect");
+    let findings = reader.findings;
+    let unavailable = findings.iter().find(|finding| finding.makes_unavailable());
+    if unavailable.is_some() {
+        // Whatever would be answered before the path's own answer.
+        policy.app_root = None;
+        policy.cors = None;
+    }
     let annotations = Annotations {
         policy: Arc::new(policy),
-        how: endpoint::how(reader_ref),
-        redirect: redirect::everything(reader_ref),
+        how,
+        redirect,
         use_regex,
         rewrite,
-        aliases: host::aliases(reader_ref),
-        from_to_www: reader_ref.is_set("from-to-www-redirect"),
+        aliases,
+        from_to_www,
         default_backend,
-        unavailable: None,
-        left_out: false,
-    };
-    let unavailable = reader.findings.iter().find(|finding| finding.makes_unavailable());
-    let annotations = Annotations {
         unavailable: unavailable.map(|finding| finding.message.as_str().into()),
-        left_out: reader.findings.iter().any(Finding::leaves_out),
-        ..annotations
+        left_out: findings.iter().any(Finding::leaves_out),
     };
-    (annotations, reader.findings)
+    (annotations, findings)
+}
+
+fn policy(reader: &mut Reader<'_>) -> Policy {
+    let tls = redirect::tls(reader);
+    Policy {
+        access: access::read(reader),
+        tls_redirect: tls.redirect,
+        allow_http: tls.allow_http,
+        app_root: redirect::app_root(reader),
+        body_limit: limit::body(reader),
+        timeouts: retry::timeouts(reader),
+        upstream_vhost: endpoint::vhost(reader),
+        forwarded_prefix: endpoint::forwarded_prefix(reader),
+        cors: cors::read(reader),
+        limits: limit::clients(reader),
+        retry: retry::read(reader),
+        affinity: affinity::read(reader),
+        access_log: reader.read("enable-access-log", value::boolean).unwrap_or(true),
+        custom_errors: error_page::statuses(reader),
+    }
 }

@@ -54,6 +54,12 @@ fn what_guards_and_cannot_be_heeded_makes_all_paths_unavailable() {
 }
 
 #[test]
+fn nothing_else_is_answered_in_the_stead_of_503() {
+    let (read, _) = read_all(&[("auth-type", "basic"), ("app-root", "/app"), ("enable-cors", "true")]);
+    assert_eq!((&read.policy.app_root, &read.policy.cors), (&None, &None));
+}
+
+#[test]
 fn a_guard_that_is_switched_off_guards_nothing() {
     let off = [
         ("enable-modsecurity", "false"),
