@@ -9,14 +9,8 @@ use crate::{command, ebpf, workspace};
 /// Builds everything in release mode; the path of the `sluice` program.
 pub(crate) fn run() -> Result<PathBuf> {
     ebpf::build()?;
-    command::run(command::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "lb-userspace",
-        "--bin",
-        "sluice",
-    ]))?;
+    let programs = ["--package", "lb-userspace", "--package", "lb-proxy", "--bins"];
+    command::run(command::cargo().args(["build", "--release"]).args(programs))?;
     let program = release("sluice");
     eprintln!("built {}", program.display());
     Ok(program)

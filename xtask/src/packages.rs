@@ -8,13 +8,15 @@ use anyhow::{Result, bail};
 use crate::command;
 
 /// What the demo and the kernel tests call: (program, Debian's package).
-pub(crate) const TEST_TOOLS: [(&str, &str); 6] = [
+pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("nft", "nftables"),
     ("bpftool", "bpftool"),
     ("ping", "iputils-ping"),
     ("tcpdump", "tcpdump"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
 ];
 
 /// True on Debian and what descends from it.

@@ -74,7 +74,8 @@ fn test_command(
     cargo.args(["test", "--no-fail-fast"]).args(packages).args(filter).arg("--");
     if let Some(sluice) = sluice {
         // A test that cannot run fails: under this command nothing is skipped in silence.
-        cargo.env("SLUICE_BIN", sluice).env("SLUICE_STRICT", "1");
+        let ingress = build::release("sluice-ingress");
+        cargo.env("SLUICE_BIN", sluice).env("SLUICE_INGRESS_BIN", ingress).env("SLUICE_STRICT", "1");
         // Each makes several namespaces and measures time: side by side they would starve each other.
         cargo.arg("--test-threads=1");
     }

@@ -10,6 +10,7 @@ pub mod config;
 mod drain;
 pub mod dump;
 mod error;
+mod follow;
 mod observe;
 mod options;
 mod run;

@@ -14,6 +14,7 @@ use lb_sources::Source;
 use crate::{
     compile::{self, DefaultBackend},
     serve::Settings,
+    status,
 };
 
 /// Serves Kubernetes Ingress over HTTP.
@@ -47,6 +48,15 @@ pub struct Options {
     /// What the status of Ingresses says; may be repeated.
     #[arg(long, env = "SLUICE_PUBLISH_ADDRESS", value_name = "IP", value_delimiter = ',')]
     pub publish_address: Vec<IpAddr>,
+    /// The Lease that decides which of several proxies publishes, as NAMESPACE/NAME.
+    #[arg(long, env = "SLUICE_LEASE", value_name = "LEASE", default_value = "sluice/sluice-ingress", value_parser = object)]
+    pub lease: ObjectKey,
+    /// The name of this pod, by which other proxies and Events know it [default: the host name].
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// The address of this pod, by which the nodes that run proxies are found where --publish-address is not given.
+    #[arg(long, env = "POD_IP", value_name = "IP")]
+    pub pod_ip: Option<IpAddr>,
     /// Threads that serve [default: as many as there are processors].
     #[arg(long, env = "SLUICE_THREADS", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -116,6 +126,22 @@ impl Options {
             serve_unclassed: self.manifests.is_some(),
             default_backend: self.default_backend.clone(),
             default_certificate: self.default_certificate.clone(),
+        }
+    }
+
+    /// The name of this pod.
+    pub(crate) fn pod_name(&self) -> String {
+        let host =
+            || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        self.pod_name.clone().or_else(host).unwrap_or_else(|| "sluice-ingress".to_owned())
+    }
+
+    /// Who publishes the status of Ingresses.
+    pub(crate) fn status_settings(&self) -> status::Settings {
+        status::Settings {
+            lease: self.lease.clone(),
+            identity: self.pod_name(),
+            timing: status::Timing::default(),
         }
     }
 

@@ -1,22 +1,22 @@
 //! From flags to a running proxy, and to its exit code.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, thread, time::Instant};
+use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, thread};
 
 use clap::Parser;
-use lb_model::object::{Refusal, Snapshot};
 use lb_sources::{Consumer, Feed};
-use tokio::{runtime, task};
+use tokio::{runtime, sync::watch, task};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Options,
-    compile::{self, Cache},
-    config::Config,
+    compile::CONTROLLER,
     drain::{self, Signals},
     dump::Dump,
+    follow::{Compiler, Follower},
     observe::{self, Admin, LogWriter, Metrics, Readiness},
     options::{AccessLog, Listen},
     serve::{Address, Shared, Threads},
+    status::{self, Wanted},
     upstream::Connector,
 };
 
@@ -59,9 +59,10 @@ async fn run(options: &Options) -> Result<(), Error> {
     let threads = options.threads.map_or_else(processors, usize::from);
     let threads = Threads::start(&shared, threads, http, https)
         .map_err(|source| Error::System { what: "starting the threads that serve", source })?;
-    let feed = options.source().start(Consumer::Ingress, stop.clone()).await?;
+    let mut feed = options.source().start(Consumer::Ingress, stop.clone()).await?;
+    let follower = follower(options, &feed, &shared, &readiness, &stop);
     tokio::select! {
-        result = follow(feed, options, &shared, &readiness) => result?,
+        error = follower.run(&mut feed) => return Err(error),
         () = signals.next() => {}
     }
     drain::drain(&shared, &readiness, &mut signals, options.drain_delay, options.drain_timeout).await;
@@ -69,6 +70,32 @@ async fn run(options: &Options) -> Result<(), Error> {
     // A thread ends within its next tick.
     let _ = task::spawn_blocking(|| threads.join()).await;
     Ok(())
+}
+
+/// What follows the source; in a cluster it writes Events, and takes part in publishing the status of Ingresses.
+fn follower(
+    options: &Options,
+    feed: &Feed,
+    shared: &Arc<Shared>,
+    readiness: &Arc<Readiness>,
+    stop: &CancellationToken,
+) -> Follower {
+    let (wanted, watched) = watch::channel(Wanted::default());
+    if let Some(cluster) = &feed.cluster {
+        status::start(cluster, options.status_settings(), watched, stop.clone());
+    }
+    let announcer = feed.cluster.clone();
+    let announcer = announcer.map(|cluster| cluster.announcer(CONTROLLER, &options.pod_name(), stop.clone()));
+    Follower {
+        compiler: Compiler::new(options),
+        shared: shared.clone(),
+        readiness: readiness.clone(),
+        announcer,
+        addresses: options.publish_address.clone(),
+        own: options.pod_ip,
+        wanted,
+        refused: BTreeSet::new(),
+    }
 }
 
 fn processors() -> usize {
@@ -103,51 +130,4 @@ async fn dump_routes(mut feed: Feed, options: &Options) -> Result<(), Error> {
     let config = Compiler::new(options).compile(&snapshot);
     print!("{}", Dump(&config));
     Ok(())
-}
-
-/// Serves what the source publishes, until it ends, which it should not.
-async fn follow(
-    mut feed: Feed,
-    options: &Options,
-    shared: &Shared,
-    readiness: &Readiness,
-) -> Result<(), Error> {
-    let mut compiler = Compiler::new(options);
-    let mut known = BTreeSet::new();
-    loop {
-        if feed.snapshots.changed().await.is_err() {
-            return Err(Error::Ended { what: "the source" });
-        }
-        let Some(snapshot) = feed.snapshots.borrow_and_update().clone() else { continue };
-        let since = Instant::now();
-        let config = compiler.compile(&snapshot);
-        log_refusals(&config.refusals, &mut known);
-        shared.swap(config, since);
-        readiness.configured();
-    }
-}
-
-/// Turns snapshots into configurations, one after the other.
-struct Compiler {
-    settings: compile::Settings,
-    cache: Cache,
-}
-
-impl Compiler {
-    fn new(options: &Options) -> Self {
-        Self { settings: options.compile_settings(), cache: Cache::default() }
-    }
-
-    fn compile(&mut self, snapshot: &Snapshot) -> Config {
-        compile::compile(snapshot, &self.settings, &mut self.cache)
-    }
-}
-
-/// Says each refusal once, for as long as it lasts.
-fn log_refusals(refusals: &[Refusal], known: &mut BTreeSet<Refusal>) {
-    for refusal in refusals.iter().filter(|refusal| !known.contains(refusal)) {
-        let Refusal { kind, object, reason, message } = refusal;
-        tracing::warn!(kind, %object, reason, "refused: {message}");
-    }
-    *known = refusals.iter().cloned().collect();
 }

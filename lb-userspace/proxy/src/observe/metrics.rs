@@ -126,6 +126,11 @@ struct Writer<'a, 'e> {
 }
 
 impl Writer<'_, '_> {
+    /// A metric without labels.
+    fn single<M: EncodeMetric>(&mut self, (name, help): (&str, &str), value: &M) -> fmt::Result {
+        value.encode(self.encoder.encode_descriptor(name, help, None, value.metric_type())?)
+    }
+
     fn family<M: EncodeMetric>(
         &mut self,
         (name, help): (&str, &str),
@@ -230,16 +235,11 @@ impl Scrape {
             write(&[("listener", "https")], &ConstCounter::new(total(|thread| &thread.https)))
         })?;
         let about = ("tls_failed_handshakes", "TLS handshakes that came to nothing");
-        writer.family(about, None, &zero, |write| {
-            write(&[], &ConstCounter::new(total(|thread| &thread.failed_handshakes)))
-        })?;
-        let zero = ConstGauge::new(0i64);
-        writer.family(("open_connections", "Connections that are open"), None, &zero, |write| {
-            write(&[], &ConstGauge::new(total(|thread| &thread.open) as i64))
-        })?;
-        writer.family(("open_tunnels", "WebSocket connections that are open"), None, &zero, |write| {
-            write(&[], &ConstGauge::new(total(|thread| &thread.tunnels) as i64))
-        })
+        writer.single(about, &ConstCounter::new(total(|thread| &thread.failed_handshakes)))?;
+        let about = ("open_connections", "Connections that are open");
+        writer.single(about, &ConstGauge::new(total(|thread| &thread.open) as i64))?;
+        let about = ("open_tunnels", "WebSocket connections that are open");
+        writer.single(about, &ConstGauge::new(total(|thread| &thread.tunnels) as i64))
     }
 
     fn configuration(&self, writer: &mut Writer<'_, '_>) -> fmt::Result {
@@ -269,7 +269,7 @@ impl Scrape {
         )?;
         let dropped = self.0.log.as_ref().map_or(0, LogWriter::dropped);
         let about = ("access_log_dropped_buffers", "Buffers of the access log that could not be written");
-        writer.family(about, None, &ConstCounter::new(0u64), |write| write(&[], &ConstCounter::new(dropped)))
+        writer.single(about, &ConstCounter::new(dropped))
     }
 }
 

@@ -71,7 +71,9 @@ pub(super) async fn serve(open: Rc<Open>, tcp: TcpStream, peer: SocketAddr, is_t
     let activity = Rc::<Activity>::default();
     let connection = Rc::new(Connection { open: open.clone(), client, activity: activity.clone() });
     let requests = service_fn(move |request| handler::handle(connection.clone(), request));
-    let idle = Idle { open, activity, received, is_http2, since: None, timer: LazyTimer::default() };
+    // The first request has to begin as fast as one that has begun.
+    let since = Some((Instant::now(), 0, true));
+    let idle = Idle { open, activity, received, is_http2, since, timer: LazyTimer::default() };
     if is_http2 {
         let http = http2(stream, requests);
         Drive { http, idle, is_closing: false }.await;
@@ -237,9 +239,8 @@ impl Idle {
         let (since, limit) = match self.since {
             None => {
                 let now = Instant::now();
-                // A client that has sent nothing at all has to begin as fast as one that has begun.
-                self.since = Some((now, received, received == 0));
-                (now, if received == 0 { settings.header_timeout } else { settings.keep_alive })
+                self.since = Some((now, received, false));
+                (now, settings.keep_alive)
             }
             Some((_, before, false)) if received > before && !self.is_http2 => {
                 // The head of the next request has begun.

@@ -88,11 +88,11 @@ impl Limiter {
         let mut admitted = self.limits.connections.is_none_or(|most| state.under_way < most);
         if let Some(limit) = self.limits.requests_per_second.map(f64::from) {
             state.per_second = drained(state.per_second, limit);
-            admitted &= state.per_second < limit * burst;
+            admitted &= state.per_second + 1.0 <= limit * burst;
         }
         if let Some(limit) = self.limits.requests_per_minute.map(f64::from) {
             state.per_minute = drained(state.per_minute, limit / 60.0);
-            admitted &= state.per_minute < limit * burst;
+            admitted &= state.per_minute + 1.0 <= limit * burst;
         }
         if !admitted {
             return None;
