@@ -2,7 +2,7 @@
 
 /// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
 /// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number does not.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
 pub mod map {

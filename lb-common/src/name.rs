@@ -2,8 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Bytes of a [`Name`]: namespace and name of at most 63 (RFC 1123), port name of at most 63, separators.
-pub const NAME_LEN: usize = 192;
+/// Bytes of a [`Name`]: namespace, name and port name of at most 63 each (RFC 1123), two separators, and what tells the
+/// IPv6 side of a port; a multiple of four.
+pub const NAME_LEN: usize = 200;
 
 /// `namespace/name` or `namespace/name:port`, UTF-8, padded with zeros.
 #[repr(C)]

@@ -66,7 +66,11 @@ fn reply<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> Option<()> {
     let kind = if H::Address::IS_V6 { icmp6::ECHO_REPLY } else { icmp4::ECHO_REPLY };
     let icmp = hook.bytes(packet.l4, 4)?;
     let (old, new) = (icmp.u16(0), u16::from_ne_bytes([kind, icmp.u8(1)]));
-    let sum = checksum::apply(icmp.u16(2), u32::from(checksum::delta16(old, new)));
+    // A reply of nothing but zeros has all ones as its checksum; elsewhere the two zeros are worth the same (RFC 1071).
+    let sum = match checksum::apply(icmp.u16(2), u32::from(checksum::delta16(old, new))) {
+        0 => 0xffff,
+        sum => sum,
+    };
     hook.store(packet.l4, &[new, sum]).then_some(())
 }
 

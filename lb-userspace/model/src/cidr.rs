@@ -22,10 +22,10 @@ pub struct Cidr {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
     /// The part before the slash.
-    #[error("`{0}` is not an IP address; write a range as ADDRESS/LENGTH, for example 198.51.100.0/24")]
+    #[error("{0:?} is not an IP address; write a range as ADDRESS/LENGTH, for example 198.51.100.0/24")]
     Address(String),
     /// The part after the slash.
-    #[error("`{length}` is not a prefix length of {address}; it must be a number from 0 to {longest}")]
+    #[error("{length:?} is not a prefix length of {address}; it must be a number from 0 to {longest}")]
     Length {
         /// What was written.
         length: String,
@@ -195,11 +195,11 @@ mod tests {
     fn an_error_says_what_is_wrong_and_what_to_write() {
         assert_eq!(
             parse("198.51.100/24").unwrap_err(),
-            "`198.51.100` is not an IP address; write a range as ADDRESS/LENGTH, for example 198.51.100.0/24"
+            "\"198.51.100\" is not an IP address; write a range as ADDRESS/LENGTH, for example 198.51.100.0/24"
         );
         assert_eq!(
             parse("10.0.0.0/33").unwrap_err(),
-            "`33` is not a prefix length of 10.0.0.0; it must be a number from 0 to 32"
+            "\"33\" is not a prefix length of 10.0.0.0; it must be a number from 0 to 32"
         );
         assert_eq!(
             parse("::ffff:10.0.0.7/120").unwrap_err(),

@@ -13,12 +13,14 @@ use lb_model::{cidr::Cidr, policy::ExternalIpPolicy};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::manifest::document::{self, Place};
+use crate::{
+    manifest::document::{self, Place},
+    printable::printable,
+    translate::is_label,
+};
 
 /// The field by which a policy is told from a manifest.
 const ROOT: &str = "externalIPs";
-/// Characters of a namespace's name (RFC 1123 §2.1 label; apimachinery `ValidateNamespaceName`).
-const LONGEST_LABEL: usize = 63;
 
 /// What is wrong with a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub struct PolicyError {
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, message } = self;
-        if field.is_empty() { f.write_str(message) } else { write!(f, "{field}: {message}") }
+        let (field, message) = (printable(field), printable(message));
+        if field.is_empty() { f.write_str(&message) } else { write!(f, "{field}: {message}") }
     }
 }
 
@@ -113,12 +116,6 @@ pub fn from_value(value: &Value) -> Result<ExternalIpPolicy, PolicyError> {
         }
     }
     Ok(policy)
-}
-
-fn is_label(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let ends = !name.starts_with('-') && !name.ends_with('-');
-    (1..=LONGEST_LABEL).contains(&name.len()) && ends && name.bytes().all(inner)
 }
 
 #[cfg(test)]

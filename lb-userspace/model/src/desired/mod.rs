@@ -16,7 +16,7 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use lb_common::service::ServiceKey;
+use lb_common::{name::NAME_LEN, service::ServiceKey};
 
 pub use self::decisions::{Changes, Decisions};
 use crate::{
@@ -30,6 +30,9 @@ use crate::{
 /// Ends the name of a Service port's IPv6 side, which has an id, rings and counters of its own: nothing is ever
 /// translated across families. No Kubernetes name has a space in it.
 pub const IPV6_SUFFIX: &str = " IPv6";
+
+/// Namespace, Service and port have names of at most 63 characters: a name that the maps cut would not be found again.
+const _: () = assert!(3 * 63 + "/:".len() + IPV6_SUFFIX.len() <= NAME_LEN);
 
 /// Everything that should be served, and what is not and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Manifest text → objects, each with the lines that its fields stand on.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, iter};
 
 use serde::{
     Deserialize, Deserializer,
@@ -10,7 +10,15 @@ use serde_json::Value;
 use serde_saphyr::{Spanned, budget, options};
 
 use super::mend;
-use crate::translate::Kind;
+use crate::{printable::printable, translate::Kind};
+
+/// Levels that a document may nest: those of other kinds (schemas of custom resources) nest deep.
+const DEEPEST: usize = 64;
+/// Levels down to which places are known. Each takes up to 32 KiB of a stack that has 2 MiB, and no kind of ours has half
+/// as many.
+const DEEPEST_PLACE: usize = 32;
+/// `kind` of a list of objects of any kinds.
+const LIST: &str = "List";
 
 /// A place in a file, both numbers counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,17 +72,11 @@ pub fn parse(text: &str) -> Vec<Result<Document<'_>, Broken>> {
 }
 
 impl Document<'_> {
-    /// The document's objects: itself, or the items of a list.
+    /// The document's objects: itself, or the items of a list and of the lists in it.
     pub fn objects(&self) -> Vec<ObjectAt<'_>> {
-        let is_list = self.value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-        match (&self.value["items"], is_list) {
-            (Value::Array(items), true) => items
-                .iter()
-                .enumerate()
-                .map(|(i, value)| ObjectAt { path: format!("items[{i}]"), value })
-                .collect(),
-            _ => vec![ObjectAt { path: String::new(), value: &self.value }],
-        }
+        let mut objects = Vec::new();
+        collect(String::new(), &self.value, &mut objects);
+        objects
     }
 
     /// The document as a whole.
@@ -84,16 +86,15 @@ impl Document<'_> {
 
     /// Where the document's own text begins.
     pub fn start(&self) -> Place {
-        let before =
-            self.text.lines().take_while(|line| line.starts_with("---") || !is_content(line)).count();
+        let before = lines(self.text).take_while(|line| line.starts_with("---") || !is_content(line)).count();
         Place { line: self.first_line + before as u64, column: 1 }
     }
 
     /// Where every field of the document stands. Reads the text again: only findings ask for it.
     pub fn places(&self) -> Places {
         let mut places = BTreeMap::new();
-        // The text was parsed before; should the second reading fail, everything stands on the first line.
-        if let Ok(Some(root)) = read::<Spanned<Tree>>(self.text) {
+        // The text was parsed before; where the second reading fails, everything stands on the first line.
+        if let Ok(Some(root)) = read::<Spanned<Tree>>(self.text, DEEPEST_PLACE) {
             places.insert(String::new(), place(&root.referenced, self.first_line));
             root.value.note("", self.first_line, &mut places);
         }
@@ -135,6 +136,30 @@ pub fn join(path: &str, field: &str) -> String {
     }
 }
 
+/// The objects at a path. Calls itself for lists within lists, which nest no deeper than [`DEEPEST`].
+fn collect<'a>(path: String, value: &'a Value, objects: &mut Vec<ObjectAt<'a>>) {
+    match value.get("items") {
+        Some(Value::Array(items)) if is_list(value) => {
+            for (i, item) in items.iter().enumerate() {
+                collect(join(&path, &format!("items[{i}]")), item, objects);
+            }
+        }
+        // Go writes an empty list as null.
+        Some(Value::Null) if is_list(value) => {}
+        _ => objects.push(ObjectAt { path, value }),
+    }
+}
+
+fn is_list(value: &Value) -> bool {
+    value["kind"].as_str().is_some_and(|kind| kind.ends_with(LIST))
+}
+
+/// True for the lists that may hold what Sluice follows; others are of no concern.
+fn is_list_of_ours(kind: &str) -> bool {
+    kind.strip_suffix(LIST)
+        .is_some_and(|of| of.is_empty() || Kind::ALL.iter().any(|kind| kind.as_str() == of))
+}
+
 /// What an object is to Sluice.
 pub fn classify(object: &Value) -> Class {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
@@ -142,27 +167,47 @@ pub fn classify(object: &Value) -> Class {
         _ if !object.is_object() => Class::NoObject("it is not a mapping"),
         (_, "") => Class::NoObject("it has no kind"),
         ("", _) => Class::NoObject("it has no apiVersion"),
+        (_, kind) if is_list_of_ours(kind) => Class::NoObject("it is a list without a sequence of items"),
         (api_version, kind) => Kind::of(api_version, kind)
             .map_or_else(|| Class::Other(format!("{api_version} {kind}")), Class::Followed),
     }
 }
 
-/// Documents and the line that each starts on. `---` at the start of a line ends a document wherever it stands
-/// (YAML 1.2.2 §6.8 c-forbidden, §9.1.2), so a broken document cannot swallow the next.
+/// Documents and the line that each starts on. `---` and `...` at the start of a line end a document wherever they
+/// stand (YAML 1.2.2 §6.8 c-forbidden, §9.1.2), so a broken document cannot swallow the next.
 fn chunks(text: &str) -> Vec<(u64, &str)> {
     let mut chunks = Vec::new();
     let (mut start, mut first_line, mut offset) = (0, 1, 0);
-    for (line, number) in text.split_inclusive('\n').zip(1..) {
-        let is_marker =
-            line.strip_prefix("---").is_some_and(|rest| rest.trim_start() != rest || rest.is_empty());
-        if is_marker && offset > start {
+    for (line, number) in lines(text).zip(1..) {
+        if is_marker(line, "---") && offset > start {
             chunks.push((first_line, &text[start..offset]));
             (start, first_line) = (offset, number);
         }
         offset += line.len();
+        // A document may follow without a marker of its own.
+        if is_marker(line, "...") {
+            chunks.push((first_line, &text[start..offset]));
+            (start, first_line) = (offset, number + 1);
+        }
     }
     chunks.push((first_line, &text[start..]));
     chunks
+}
+
+/// Lines with their ends: line feeds, carriage returns or both (YAML 1.2.2 §5.4).
+fn lines(mut text: &str) -> impl Iterator<Item = &str> {
+    iter::from_fn(move || {
+        let end = text
+            .find(['\n', '\r'])
+            .map_or(text.len(), |end| end + if text[end..].starts_with("\r\n") { 2 } else { 1 });
+        let (line, rest) = text.split_at(end);
+        text = rest;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
 }
 
 fn is_content(line: &str) -> bool {
@@ -171,10 +216,10 @@ fn is_content(line: &str) -> bool {
 
 fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken> {
     // Comments and directives (`%YAML 1.2`) before the first marker are no document.
-    if !text.lines().any(is_content) {
+    if !lines(text).any(is_content) {
         return Ok(None);
     }
-    match read::<Value>(text) {
+    match read::<Value>(text, DEEPEST) {
         Ok(value) => Ok(value.map(|value| Document { text, first_line, value })),
         Err(error) => {
             let failed = error.location();
@@ -189,13 +234,16 @@ fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken>
     }
 }
 
-/// The first document of `text`; nothing where it is null.
-fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Option<T>, serde_saphyr::Error> {
+/// The first document of `text`, nested no deeper than `max_depth`; nothing where it is null.
+fn read<T: for<'de> Deserialize<'de>>(
+    text: &str,
+    max_depth: usize,
+) -> Result<Option<T>, serde_saphyr::Error> {
     // The default budget has no room for a list of 10,000 Services; aliases stay limited as they are, against documents
     // that expand without end.
     let options = options! {
         with_snippet: false,
-        budget: budget! { max_nodes: 4_000_000, max_events: 16_000_000 },
+        budget: budget! { max_depth: max_depth, max_nodes: 4_000_000, max_events: 16_000_000 },
     };
     Ok(serde_saphyr::from_multiple_with_options::<T>(text, options)?.into_iter().next())
 }
@@ -208,7 +256,7 @@ fn place(location: &serde_saphyr::Location, first_line: u64) -> Place {
 fn one_line(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().render();
     let text = text.lines().next().unwrap_or_default();
-    text.split(" at line ").next().unwrap_or(text).to_owned()
+    printable(text.split(" at line ").next().unwrap_or(text)).into_owned()
 }
 
 /// YAML with the place of every node.

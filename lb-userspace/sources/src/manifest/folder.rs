@@ -4,7 +4,8 @@ use std::{
     cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs, io,
+    fs, io, mem,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -125,9 +126,11 @@ impl File {
             name,
             before: &self.contents,
             contents: Contents::default(),
+            unusable: Vec::new(),
             broken: Vec::new(),
         };
         reader.read(&bytes);
+        reader.keep_last_good();
         let Reader { contents, broken, .. } = reader;
         self.bytes = bytes;
         self.broken = broken;
@@ -152,7 +155,15 @@ struct Reader<'a> {
     name: &'a str,
     before: &'a Contents,
     contents: Contents,
+    unusable: Vec<Unusable>,
     broken: Vec<Refusal>,
+}
+
+/// An object that is refused whole, and where its refusals are.
+struct Unusable {
+    kind: Kind,
+    key: ObjectKey,
+    refusals: Range<usize>,
 }
 
 impl Reader<'_> {
@@ -196,29 +207,47 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, translation: Translation, start: Place, place: impl Fn(&str) -> Place) {
-        let Translation { kind, ref key, .. } = translation;
-        let before = match translation.outcome {
-            Outcome::Refused => {
-                self.before.objects.iter().find(|before| before.kind == kind && before.key == *key)
-            }
-            Outcome::Served(_) | Outcome::Skipped => None,
-        };
+        let first = self.contents.refused.len();
         for (mut refusal, finding) in translation.refusals().zip(&translation.findings) {
             refusal.message = format!("{}: {}", self.at(place(&finding.field)), refusal.message);
-            if before.is_some() {
-                refusal.message.push_str("; the object's last good version stays served");
-            }
             self.contents.refused.push(refusal);
         }
-        self.contents.objects.extend(before.cloned());
-        if let Outcome::Served(object) = translation.outcome {
-            self.contents.objects.push(Definition { kind, key: translation.key, object, at: self.at(start) });
+        let Translation { kind, key, outcome, .. } = translation;
+        match outcome {
+            Outcome::Served(object) => {
+                self.contents.objects.push(Definition { kind, key, object, at: self.at(start) });
+            }
+            Outcome::Refused => {
+                self.unusable.push(Unusable { kind, key, refusals: first..self.contents.refused.len() });
+            }
+            Outcome::Skipped => {}
         }
     }
 
     fn skip(&self, what: &str) {
         let kinds: Vec<_> = self.consumer.kinds().iter().map(|kind| kind.as_str()).collect();
         info!(file = self.name, "skipping {what}: only {} count", kinds.join(", "));
+    }
+
+    /// Has an object that can be used no more, and that the file does not define a second time, served as it was.
+    fn keep_last_good(&mut self) {
+        let before: BTreeMap<_, _> =
+            self.before.objects.iter().map(|before| ((before.kind, &before.key), before)).collect();
+        let defined: BTreeSet<_> =
+            self.contents.objects.iter().map(|object| (object.kind, object.key.clone())).collect();
+        let mut kept = BTreeMap::new();
+        for Unusable { kind, key, refusals } in mem::take(&mut self.unusable) {
+            let Some(last_good) =
+                before.get(&(kind, &key)).filter(|_| !defined.contains(&(kind, key.clone())))
+            else {
+                continue;
+            };
+            kept.insert((kind, &last_good.key), *last_good);
+            for refusal in &mut self.contents.refused[refusals] {
+                refusal.message.push_str("; the object's last good version stays served");
+            }
+        }
+        self.contents.objects.extend(kept.into_values().cloned());
     }
 
     fn at(&self, place: Place) -> String {
@@ -256,3 +285,6 @@ fn file_refusal(name: &str, message: String) -> Refusal {
         message,
     }
 }
+
+#[cfg(test)]
+mod tests;

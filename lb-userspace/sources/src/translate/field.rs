@@ -5,6 +5,8 @@ use std::{fmt, net::IpAddr};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lb_model::object::Protocol;
 
+use crate::printable::printable;
+
 /// Reasons of refusals.
 pub mod reason {
     /// A value of the wrong type, or a required field that is missing.
@@ -57,11 +59,8 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.field, self.message)
-        }
+        let (field, message) = (printable(&self.field), printable(&self.message));
+        if field.is_empty() { f.write_str(&message) } else { write!(f, "{field}: {message}") }
     }
 }
 
@@ -77,7 +76,7 @@ pub(super) fn check_name(metadata: &ObjectMeta) -> Result<(), Finding> {
         .namespace
         .as_deref()
         .filter(|text| !text.is_empty())
-        .map_or(Ok(()), |text| check_subdomain("metadata.namespace", text))
+        .map_or(Ok(()), |text| check_label("metadata.namespace", text))
 }
 
 /// The name of an object of most kinds.
@@ -86,7 +85,7 @@ pub(super) fn check_subdomain(field: &str, text: &str) -> Result<(), Finding> {
     if is_dns_text(text, 253, ".-") { Ok(()) } else { Err(no_name(field, text, rule)) }
 }
 
-/// The name of a Service.
+/// The name of a Service, of one of its ports, or of a namespace.
 pub(super) fn check_label(field: &str, text: &str) -> Result<(), Finding> {
     let rule = "use at most 63 of a-z, 0-9 and '-', with a letter or digit at both ends";
     if is_dns_text(text, 63, "-") { Ok(()) } else { Err(no_name(field, text, rule)) }
@@ -94,6 +93,11 @@ pub(super) fn check_label(field: &str, text: &str) -> Result<(), Finding> {
 
 fn no_name(field: &str, text: &str, rule: &str) -> Finding {
     Finding::new(field, reason::INVALID_NAME, format!("{text:?} is no name; {rule}"))
+}
+
+/// True for what may be the name of a namespace.
+pub(crate) fn is_label(text: &str) -> bool {
+    is_dns_text(text, 63, "-")
 }
 
 /// True for a host name in lower case, or one below `*.` (`IsDNS1123Subdomain`, `IsWildcardDNS1123Subdomain`).

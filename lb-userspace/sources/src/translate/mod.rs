@@ -24,12 +24,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::field::check_name;
-pub(crate) use self::object::{contains, keys, remove};
+pub(crate) use self::field::is_label;
+pub(crate) use self::object::{keys, remove};
 pub use self::{
     field::{Finding, reason},
     ingress::legacy,
     kind::Kind,
-    object::Object,
+    object::{Object, contains},
 };
 use crate::Consumer;
 

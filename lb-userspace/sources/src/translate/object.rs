@@ -48,7 +48,7 @@ fn put<K: Ord, V: PartialEq>(objects: &mut PersistentMap<K, V>, key: K, object: 
 }
 
 /// True where `snapshot` has the object.
-pub(crate) fn contains(kind: Kind, key: &ObjectKey, snapshot: &Snapshot) -> bool {
+pub fn contains(kind: Kind, key: &ObjectKey, snapshot: &Snapshot) -> bool {
     match kind {
         Kind::Service => snapshot.services.contains_key(key),
         Kind::EndpointSlice => snapshot.slices.contains_key(key),

@@ -26,6 +26,7 @@ pub(super) fn translate(
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Service>, Finding> {
     field::check_name(&object.metadata)?;
+    field::check_label("metadata.name", object.metadata.name.as_deref().unwrap_or_default())?;
     let default = core::ServiceSpec::default();
     let spec = object.spec.as_ref().unwrap_or(&default);
     let mut cluster_ips = cluster_ips(spec);
@@ -164,8 +165,12 @@ fn ports(spec: &core::ServiceSpec, findings: &mut Vec<Finding>) -> Vec<ServicePo
 }
 
 fn port(entry: &core::ServicePort, path: &str, findings: &mut Vec<Finding>) -> Result<ServicePort, Finding> {
+    let name = entry.name.clone().unwrap_or_default();
+    if !name.is_empty() {
+        field::check_label(&format!("{path}.name"), &name)?;
+    }
     Ok(ServicePort {
-        name: entry.name.clone().unwrap_or_default(),
+        name,
         protocol: field::protocol(format!("{path}.protocol"), entry.protocol.as_deref())?,
         port: field::port(format!("{path}.port"), entry.port)?,
         // The port is still reachable on the Service's addresses when only its node port is wrong.

@@ -1,5 +1,6 @@
 mod for_ingress;
 mod ingress;
+mod names;
 mod secret;
 mod traffic;
 

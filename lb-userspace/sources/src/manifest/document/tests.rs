@@ -133,3 +133,57 @@ fn a_mapping_below_a_scalar_is_named_with_its_line_and_the_mend() {
     let translation = translate(Consumer::Ingress, Kind::Ingress, documents[0].objects()[0].value);
     assert_eq!(translation.findings, []);
 }
+
+#[test]
+fn no_document_is_lost_whichever_marker_and_line_end_parts_it_from_the_one_before() {
+    for text in [
+        "a: 1\n...\nb: 2\n",
+        "a: 1\r\n---\r\nb: 2\r\n",
+        "a: 1\r---\rb: 2\r",
+        "a: 1\r...\rb: 2",
+        "a: 1\n... # end\nb: 2",
+    ] {
+        let documents = good(text);
+        let names: Vec<_> =
+            documents.iter().flat_map(|document| document.value().as_object().unwrap().keys()).collect();
+        assert_eq!(names, ["a", "b"], "{text:?}");
+        assert_eq!((documents[1].start().line, documents[1].places().of("b").line), (3, 3), "{text:?}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_marker_parts_nothing() {
+    assert_eq!(good("---x: 1\n...y: 2\n---\u{a0}z: 3\n").len(), 1);
+}
+
+#[test]
+fn lists_within_lists_are_lists_and_one_without_items_is_no_object() {
+    let documents = good(
+        "{apiVersion: v1, kind: List, items: [{kind: List, items: [1, {kind: NodeList, items: [2]}]}, 3]}",
+    );
+    let objects = documents[0].objects();
+    let paths: Vec<_> = objects.iter().map(|object| (&*object.path, object.value.as_u64())).collect();
+    assert_eq!(
+        paths,
+        [("items[0].items[0]", Some(1)), ("items[0].items[1].items[0]", Some(2)), ("items[1]", Some(3))]
+    );
+    assert!(
+        good("{apiVersion: v1, kind: ServiceList, items: null}")[0].objects().is_empty(),
+        "Go's empty list"
+    );
+    for text in ["{apiVersion: v1, kind: ServiceList}", "{apiVersion: v1, kind: List, items: {a: 1}}"] {
+        let documents = good(text);
+        let class = classify(documents[0].objects()[0].value);
+        assert_eq!(class, Class::NoObject("it is a list without a sequence of items"), "{text}");
+    }
+}
+
+#[test]
+fn places_in_a_document_that_is_nested_deep_fit_on_the_stack_of_a_thread() {
+    for depth in [10, 62] {
+        let text =
+            format!("kind: Service\napiVersion: v1\nspec: {}{}\n", "[".repeat(depth), "]".repeat(depth));
+        let line = good(&text)[0].places().of("apiVersion").line;
+        assert_eq!(line, if depth == 10 { 2 } else { 1 }, "{depth} deep");
+    }
+}
