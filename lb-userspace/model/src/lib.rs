@@ -30,4 +30,5 @@ pub mod policy;
 pub mod refusal;
 pub mod ring_ref;
 pub mod slots;
+pub mod soundness;
 mod tables;

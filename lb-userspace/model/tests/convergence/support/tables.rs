@@ -1,6 +1,6 @@
 //! Contents of maps: made up, judged, compared.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use lb_common::{
     address::Address,
@@ -9,9 +9,8 @@ use lb_common::{
     source_range::SourceRangeKey,
 };
 use lb_model::{
-    explain::{Explanation, explain},
     op::{Capacity, Tables},
-    ring_ref::RingRef,
+    soundness::fault,
 };
 use proptest::{collection, prelude::*, sample};
 
@@ -89,23 +88,9 @@ pub(crate) fn junk() -> impl Strategy<Value = Tables> {
         })
 }
 
-/// Panics where a packet could be led astray: a ring that is not whole, a slot without an endpoint or with one of
-/// another family, a frontend without a name.
+/// Panics where the tables have a [`fault`].
 pub(crate) fn assert_sound(tables: &Tables) {
-    for (key, service) in &tables.services {
-        for RingRef { chunk, size, .. } in RingRef::of(service) {
-            let ring = tables.rings.get(&chunk).unwrap_or_else(|| panic!("{key:?}: no ring for {service:?}"));
-            assert_eq!(ring.len(), size as usize, "{key:?}");
-            let astray = |slot: &u32| {
-                tables.backends.get(slot).is_none_or(|backend| {
-                    backend.address.is_none() || backend.address.is_v4() != key.address.is_v4()
-                })
-            };
-            assert_eq!(ring.iter().find(astray), None, "{key:?}: a slot without an endpoint of its family");
-        }
-        let is_named = service.id == 0 || tables.names.contains_key(&service.id);
-        assert!(is_named, "{key:?}: id {} has no name", service.id);
-    }
+    assert_eq!(fault(tables), None);
 }
 
 /// True where the frontend lets the client in, by the maps' own rules; false without the frontend.
@@ -125,21 +110,4 @@ fn holds(range: &SourceRangeKey, client: Address) -> bool {
     };
     let differing = bits(range.address) ^ bits(client);
     differing.leading_zeros() >= range.prefix_len - 32
-}
-
-/// What tables mean, numbers and endpoints outside all rings left out.
-pub(crate) fn meaning(tables: &Tables) -> Explanation {
-    let mut meaning = explain(tables);
-    meaning.services.iter_mut().for_each(|service| service.id = 0);
-    let members: BTreeSet<_> = meaning
-        .services
-        .iter()
-        .flat_map(|service| service.ring.shares.iter().chain(&service.local_ring.shares))
-        .filter_map(|share| share.backend)
-        .collect();
-    meaning.backends.retain(|view| members.contains(&view.backend));
-    for view in &mut meaning.backends {
-        (view.index, view.generation) = (0, 0);
-    }
-    meaning
 }
