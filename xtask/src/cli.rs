@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::test::Group;
-use crate::{bench, build, ci, demo, docs, doctor, ebpf, lint, test};
+use crate::{bench, build, ci, demo, docs, doctor, ebpf, fuzz, lint, test};
 
 /// Builds, tests, measures and shows Sluice.
 #[derive(Parser)]
@@ -41,6 +41,14 @@ enum Verb {
         /// For the test programs, for example `-- --nocapture`.
         #[arg(last = true)]
         args: Vec<String>,
+    },
+    /// Look for inputs that bring a target of `fuzz/` down, and keep what it finds in `fuzz/artifacts`.
+    Fuzz {
+        /// One of `fuzz/fuzz_targets`; each in turn without.
+        target: Option<String>,
+        /// How long for each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Measure nanoseconds per packet, and packets per second beside nftables. Needs root.
     Bench {
@@ -81,6 +89,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { .. } => demo::run(&[]),
         Verb::Test { model: Some(packets), args, .. } => test::run_model(packets, &args),
         Verb::Test { group, filter, args, .. } => test::run(group, filter.as_deref(), &args),
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
         Verb::Docs => docs::run(),
         Verb::Lint => lint::run(),

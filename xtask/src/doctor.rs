@@ -49,8 +49,8 @@ fn testing() -> Vec<Finding> {
         Finding { what: "root", state: root() },
         Finding { what: "bpffs", state: mounted() },
     ];
-    findings
-        .extend(packages::TEST_TOOLS.map(|(what, package)| Finding { what, state: program(what, package) }));
+    let tools = packages::TEST_TOOLS.into_iter().chain(packages::FUZZ_TOOLS);
+    findings.extend(tools.map(|(what, package)| Finding { what, state: program(what, package) }));
     findings
 }
 

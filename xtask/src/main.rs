@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod packages;
 mod test;

@@ -19,6 +19,9 @@ pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
     ("openssl", "openssl"),
 ];
 
+/// What building the fuzz targets calls.
+pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
+
 /// True on Debian and what descends from it.
 pub(crate) fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && command::find("apt-get").is_some()
@@ -37,14 +40,14 @@ pub(crate) fn is_installed(package: &str) -> bool {
     command::ask(&mut query).is_some_and(|status| status == "installed")
 }
 
-/// The test tools that are not in `PATH`, as (program, package).
-pub(crate) fn missing_test_tools() -> Vec<(&'static str, &'static str)> {
-    TEST_TOOLS.into_iter().filter(|(program, _)| command::find(program).is_none()).collect()
-}
-
 /// Installs what the demo and the tests call, or says how to.
 pub(crate) fn ensure_test_tools() -> Result<()> {
-    let missing = missing_test_tools();
+    ensure_tools(&TEST_TOOLS)
+}
+
+/// Installs those of the tools that are not in `PATH`, or says how to.
+pub(crate) fn ensure_tools(tools: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = tools.iter().filter(|(program, _)| command::find(program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

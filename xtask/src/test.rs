@@ -8,8 +8,11 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use crate::{bpffs, build, command, packages};
+use crate::{bpffs, build, command, fuzz, packages};
 use tally::Tally;
+
+/// How long each fuzz target looks for something new, after its corpus.
+const FUZZ_SECONDS: u32 = 15;
 
 /// Which tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,16 +21,19 @@ pub(crate) enum Group {
     Unit,
     /// On a real kernel: lb-tests.
     Kernel,
-    /// Both.
+    /// Every fuzz target for 15 seconds.
+    Fuzz,
+    /// All of these.
     All,
 }
 
 /// Runs the group's tests. The last line says how many passed and failed.
 pub(crate) fn run(group: Group, filter: Option<&str>, args: &[String]) -> Result<ExitCode> {
     // Before anything long: a run without the kernel's half would look like a success.
-    let sluice = if group == Group::Unit { None } else { Some(prepare()?) };
+    let has = |wanted| group == wanted || group == Group::All;
+    let sluice = if has(Group::Kernel) { Some(prepare()?) } else { None };
     let mut total = Tally::default();
-    if group != Group::Kernel {
+    if has(Group::Unit) {
         let packages = ["--workspace", "--exclude", "lb-tests"];
         total.add(cargo_test("unit", &mut test_command(&packages, filter, None, args))?);
     }
@@ -35,6 +41,11 @@ pub(crate) fn run(group: Group, filter: Option<&str>, args: &[String]) -> Result
         let mut command = test_command(&["--package", "lb-tests"], filter, Some(sluice), args);
         let kernel = cargo_test("kernel", &mut command)?;
         total.add(kernel.not_empty(filter, "kernel"));
+    }
+    // A filter names tests, and targets are none.
+    if has(Group::Fuzz) && filter.is_none() {
+        let (passed, failed) = fuzz::count(FUZZ_SECONDS)?;
+        total.add(Tally::new(passed, failed));
     }
     Ok(finish(total.not_empty(None, "every")))
 }

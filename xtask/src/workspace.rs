@@ -24,6 +24,11 @@ pub(crate) fn bpf_target_dir() -> PathBuf {
     root().join("target/bpf-build")
 }
 
+/// A target folder of their own for the fuzz targets: other flags for every package.
+pub(crate) fn fuzz_dir() -> PathBuf {
+    root().join("target/fuzz")
+}
+
 /// The user's cache folder for tools that are built once per machine and outlive `cargo clean`.
 pub(crate) fn tools_dir() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME")

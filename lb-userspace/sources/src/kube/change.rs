@@ -17,7 +17,7 @@ const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// A change of one kind's objects.
 #[derive(Debug)]
-pub(super) enum Change {
+pub enum Change {
     /// A list that is complete: these are all objects of the kind.
     Listed(Kind, Vec<Translation>),
     /// An object is new or different.
@@ -37,7 +37,7 @@ impl Change {
 }
 
 /// The arrival of a new version of `object`. A time that cannot be read is as good as none.
-pub(super) fn applied(object: &Value, at: Instant) -> Arrival {
+pub fn applied(object: &Value, at: Instant) -> Arrival {
     let text = object["metadata"]["annotations"][LAST_CHANGE].as_str();
     let time = text.and_then(|text| text.parse::<Timestamp>().ok());
     Arrival { at, triggered: time.map(SystemTime::from) }
@@ -45,7 +45,7 @@ pub(super) fn applied(object: &Value, at: Instant) -> Arrival {
 
 /// The arrival of a deletion: the slice says nothing of when that was decided (kube-proxy
 /// `endpointschangetracker.go` takes no time from a deleted slice either).
-pub(super) fn deleted(at: Instant) -> Arrival {
+pub fn deleted(at: Instant) -> Arrival {
     Arrival { at, triggered: None }
 }
 

@@ -12,11 +12,11 @@
 //! decode, and reconnects without pause to a server that ends every watch at once (kube-runtime 4.2, `watcher.rs`).
 
 mod announcer;
-mod change;
+pub mod change;
 mod secrets;
-mod sets;
+pub mod sets;
 mod stream;
-mod wire;
+pub mod wire;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// The objects of every kind.
 #[derive(Debug)]
-pub(super) struct Sets {
+pub struct Sets {
     consumer: Consumer,
     /// Secrets that are wanted whatever Ingresses say.
     secrets: BTreeSet<ObjectKey>,
@@ -32,7 +32,7 @@ pub(super) struct Sets {
 
 impl Sets {
     /// Nothing yet, of the kinds that `consumer` follows. `secrets` are wanted besides those that Ingresses refer to.
-    pub(super) fn new(consumer: Consumer, secrets: BTreeSet<ObjectKey>) -> Self {
+    pub fn new(consumer: Consumer, secrets: BTreeSet<ObjectKey>) -> Self {
         Self {
             consumer,
             secrets,
@@ -45,7 +45,7 @@ impl Sets {
     }
 
     /// Takes a change. Gives its arrival back where anything is different now and an event brought it.
-    pub(super) fn take(&mut self, change: Change) -> Option<Arrival> {
+    pub fn take(&mut self, change: Change) -> Option<Arrival> {
         let kind = change.kind();
         let (changed, arrival) = match change {
             Change::Listed(kind, translations) => (self.replace(kind, translations), None),
@@ -57,7 +57,7 @@ impl Sets {
     }
 
     /// Everything, once every kind was listed.
-    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+    pub fn snapshot(&mut self) -> Option<Snapshot> {
         if mem::take(&mut self.refused_changed) {
             self.usable.refused = self.refused.values().flatten().cloned().collect();
         }
@@ -65,7 +65,7 @@ impl Sets {
     }
 
     /// Names of the Secrets that are wanted, where they may be others than before. None before every Ingress is known.
-    pub(super) fn wanted_secrets(&mut self) -> Option<BTreeSet<ObjectKey>> {
+    pub fn wanted_secrets(&mut self) -> Option<BTreeSet<ObjectKey>> {
         mem::take(&mut self.ingresses_changed).then(|| {
             let referred = self.usable.ingresses.iter().flat_map(|(key, ingress)| {
                 let names = ingress.tls.iter().filter_map(|entry| entry.secret.as_ref());

@@ -9,22 +9,26 @@ use serde_json::{Value, value::RawValue};
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Page<'a> {
+pub struct Page<'a> {
+    /// Where the list stands.
     #[serde(default)]
-    pub(super) metadata: PageMetadata,
-    /// Go writes an empty list as null. Decoded one by one: as values, the objects of a page take ten times its text.
+    pub metadata: PageMetadata,
+    /// The objects. Go writes an empty list as null. Decoded one by one: as values, the objects of a page take ten times
+    /// its text.
     #[serde(borrow)]
-    pub(super) items: Option<Vec<&'a RawValue>>,
+    pub items: Option<Vec<&'a RawValue>>,
 }
 
 /// `ListMeta`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PageMetadata {
+pub struct PageMetadata {
+    /// Version that a watch can start from.
     #[serde(default)]
-    pub(super) resource_version: String,
+    pub resource_version: String,
+    /// Asks for the next page; empty on the last.
     #[serde(default, rename = "continue")]
-    pub(super) continue_token: String,
+    pub continue_token: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,20 +40,33 @@ struct RawEvent {
 
 /// An event of a watch.
 #[derive(Debug)]
-pub(super) enum Event {
+pub enum Event {
     /// `ADDED` or `MODIFIED`.
-    Applied { object: Value, version: String },
+    Applied {
+        /// The object as it is now.
+        object: Value,
+        /// The version that this leads to.
+        version: String,
+    },
     /// `DELETED`.
-    Deleted { object: Value, version: String },
+    Deleted {
+        /// The object as it was last.
+        object: Value,
+        /// The version that this leads to.
+        version: String,
+    },
     /// `BOOKMARK`: nothing happened up to this version.
-    Bookmark { version: String },
+    Bookmark {
+        /// The version.
+        version: String,
+    },
     /// `ERROR`: the server ends the watch.
     Error(Box<Status>),
 }
 
 /// Why a line is no event.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Undecodable {
+pub enum Undecodable {
     /// Not JSON, or not of an event's shape.
     #[error("not a watch event: {0}")]
     Line(#[from] serde_json::Error),
@@ -63,7 +80,10 @@ pub(super) enum Undecodable {
 
 impl Event {
     /// Decodes a line of a watch.
-    pub(super) fn decode(line: &[u8]) -> Result<Self, Undecodable> {
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn decode(line: &[u8]) -> Result<Self, Undecodable> {
         let RawEvent { event_type, object } = serde_json::from_slice(line)?;
         if event_type == "ERROR" {
             return Ok(Self::Error(Box::new(serde_json::from_value(object)?)));
