@@ -15,7 +15,7 @@ use lb_model::{
 /// Room for whatever an input asks for.
 pub(crate) const CAPACITY: Capacity = Capacity {
     services: 1 << 14,
-    chunks: 1 << 16,
+    chunks: 1 << 14,
     backends: 1 << 14,
     source_ranges: 1 << 14,
     peers: 1 << 14,

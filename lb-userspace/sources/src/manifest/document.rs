@@ -227,7 +227,9 @@ fn document(first_line: u64, text: &str) -> Result<Option<Document<'_>>, Broken>
             let place =
                 failed.map_or(Place { line: first_line, column: 1 }, |location| place(&location, first_line));
             Err(match failed.and_then(|location| mend::find(text, location.line())) {
-                Some((place, message)) => Broken { place: below(place), message },
+                Some((place, message)) => {
+                    Broken { place: below(place), message: printable(&message).into_owned() }
+                }
                 None => Broken { place, message: format!("{}; correct the YAML", one_line(&error)) },
             })
         }
