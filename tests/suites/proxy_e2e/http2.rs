@@ -138,3 +138,29 @@ fn endpoints_may_speak_http_2_without_tls_and_trailers_pass() {
     assert!(seen.iter().all(|seen| seen.body == b"body" && seen.fields("host") == ["a.example"]), "{seen:?}");
     drop(second);
 }
+
+#[test]
+fn a_stream_whose_client_reads_nothing_is_reset() {
+    if !possible() {
+        return;
+    }
+    let (site, _endpoint) = site(&["--client-timeout", "0.3"]);
+    let mut client = site.client();
+    client.send(PREFACE);
+    // SETTINGS_INITIAL_WINDOW_SIZE 0 (RFC 9113 §6.5.2): nothing may be sent.
+    client.send(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    client.send(frame(1, 5, 1, &get(&[(":authority", "a.example")])));
+    loop {
+        let head = client.exactly(9).expect("RST_STREAM before the end");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        client.exactly(length).unwrap();
+        assert_ne!(head[3], 0, "DATA although the window is shut");
+        if head[3] == 3 {
+            break;
+        }
+    }
+    lb_tests::wait::until_true("the request has ended", || {
+        site.metric("sluice_ingress_request_duration_seconds_count{ingress=\"default/web\"}") == 1.0
+    })
+    .unwrap();
+}

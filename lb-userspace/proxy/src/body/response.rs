@@ -27,7 +27,7 @@ pub(crate) struct ResponseBody {
     content: Content,
     record: Option<Record>,
     /// Its request is under way until the body is dropped.
-    _under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
 }
 
 #[derive(Debug)]
@@ -40,18 +40,19 @@ enum Content {
 impl ResponseBody {
     /// A text of the proxy's own.
     pub(crate) const fn own(text: Bytes) -> Self {
-        Self { content: Content::Own(text), record: None, _under_way: None }
+        Self { content: Content::Own(text), record: None, under_way: None }
     }
 
     /// What an endpoint answers.
     pub(crate) const fn upstream(body: UpstreamBody) -> Self {
-        Self { content: Content::Upstream(body), record: None, _under_way: None }
+        Self { content: Content::Upstream(body), record: None, under_way: None }
     }
 
     /// Counts into this record from now on.
     pub(crate) fn recorded(mut self, record: Record, under_way: UnderWay) -> Self {
         self.record = Some(record);
-        self._under_way = Some(under_way);
+        under_way.wait_for_client();
+        self.under_way = Some(under_way);
         self
     }
 }
@@ -65,11 +66,19 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(under_way) = &this.under_way {
+            under_way.client_reads();
+        }
         let frame = match &mut this.content {
             Content::Own(text) if text.is_empty() => Poll::Ready(None),
             Content::Own(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Content::Upstream(body) => Pin::new(body).poll_frame(cx),
         };
+        if let Some(under_way) = &this.under_way
+            && frame.is_ready()
+        {
+            under_way.wait_for_client();
+        }
         if let Some(record) = &mut this.record {
             match &frame {
                 Poll::Ready(Some(Ok(frame))) => {

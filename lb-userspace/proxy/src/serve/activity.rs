@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use super::limits::Permit;
+use super::{limits::Permit, streams::Stall};
 
 /// Requests under way on one connection.
 #[derive(Debug, Default)]
@@ -23,13 +23,25 @@ pub(crate) struct UnderWay {
     activity: Rc<Activity>,
     /// What it takes of its client's limits.
     permit: Option<Permit>,
+    /// Whether its stream waits for the client.
+    stall: Option<Rc<Stall>>,
 }
 
 impl UnderWay {
     /// One more.
     pub(super) fn new(activity: Rc<Activity>) -> Self {
         activity.requests.set(activity.requests.get() + 1);
-        Self { activity, permit: None }
+        Self { activity, permit: None, stall: Stall::current() }
+    }
+
+    /// There is something for the client to read.
+    pub(crate) fn wait_for_client(&self) {
+        self.stall.iter().for_each(|stall| stall.begin());
+    }
+
+    /// The client has room for more.
+    pub(crate) fn client_reads(&self) {
+        self.stall.iter().for_each(|stall| stall.end());
     }
 
     /// Holds the permit as long as the request lasts.

@@ -28,12 +28,12 @@ use super::{
     client::Client,
     handler,
     preamble::{self, Preamble},
+    streams::Streams,
     thread::Open,
 };
 use crate::{
     body::ResponseBody,
     transport::{LazyTimer, Received, Stream, Watched},
-    upstream::OnThisThread,
 };
 
 /// Bytes of a request's head, or of its trailers, at most; with more it is answered 431.
@@ -44,6 +44,8 @@ const STREAMS: u32 = 128;
 const PENDING_RESETS: usize = 20;
 /// Streams reset for the client's faults, at most (CVE-2025-8671).
 const ERROR_RESETS: usize = 128;
+/// Bytes that one stream holds for a client that does not read them.
+const SEND_BUFFER: usize = 64 << 10;
 /// How often a silent connection of HTTP/2 is pinged; the other side has as long again to answer.
 const PING: Duration = Duration::from_secs(30);
 
@@ -66,7 +68,8 @@ pub(super) async fn serve(open: Rc<Open>, tcp: TcpStream, peer: SocketAddr, is_t
         Ok(Err(error)) => return tracing::debug!(%peer, "connection ended at its beginning: {error}"),
         Err(_) => return tracing::debug!(%peer, "connection ended: nothing came in time"),
     };
-    let stream = Watched::new(stream, open.thread.shared.settings.client_timeout);
+    let patience = open.thread.shared.settings.client_timeout;
+    let stream = Watched::new(stream, patience);
     let received = stream.received();
     let activity = Rc::<Activity>::default();
     let connection = Rc::new(Connection { open: open.clone(), client, activity: activity.clone() });
@@ -75,7 +78,7 @@ pub(super) async fn serve(open: Rc<Open>, tcp: TcpStream, peer: SocketAddr, is_t
     let since = Some((Instant::now(), 0, true));
     let idle = Idle { open, activity, received, is_http2, since, timer: LazyTimer::default() };
     if is_http2 {
-        let http = http2(stream, requests);
+        let http = http2(stream, requests, patience);
         Drive { http, idle, is_closing: false }.await;
     } else {
         let http = http1(stream, requests);
@@ -104,7 +107,7 @@ async fn begin(
 }
 
 type Http1<S> = http1::UpgradeableConnection<Watched, S>;
-type Http2<S> = http2::Connection<Watched, S, OnThisThread>;
+type Http2<S> = http2::Connection<Watched, S, Streams>;
 
 fn http1<S: Requests>(stream: Watched, requests: S) -> Http1<S> {
     // The head's deadline is that of `Idle`, which costs no timer for each request.
@@ -115,13 +118,14 @@ fn http1<S: Requests>(stream: Watched, requests: S) -> Http1<S> {
         .with_upgrades()
 }
 
-fn http2<S: Requests>(stream: Watched, requests: S) -> Http2<S> {
-    http2::Builder::new(OnThisThread)
+fn http2<S: Requests>(stream: Watched, requests: S, patience: Duration) -> Http2<S> {
+    http2::Builder::new(Streams { patience })
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
         .max_header_list_size(HEAD)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(stream, requests)

@@ -27,6 +27,7 @@ mod proxy_protocol;
 mod redirect;
 mod route_state;
 mod shared;
+mod streams;
 mod thread;
 mod tls;
 mod websocket;

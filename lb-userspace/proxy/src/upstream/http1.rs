@@ -2,7 +2,8 @@
 //!
 //! hyper's client hands requests to a connection over channels, so that the two may be different tasks. Here they are
 //! one: whoever waits for a response drives the connection, and nothing is woken to pass a message on. Hence the rule
-//! below: first the connection is driven with the task's waker, then the channels are looked at with none.
+//! below: first the connection is driven, behind a [`Gate`], then the channels are looked at with no waker at all, and
+//! with the gate shut, for what that asks of the connection is driven next.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,7 +22,7 @@ use hyper::{
 };
 use tokio::time::Instant;
 
-use super::{Endpoint, Failure};
+use super::{Endpoint, Failure, gate::Gate};
 use crate::{
     body::{BodyError, RequestBody},
     transport::{LazyTimer, Watched},
@@ -38,25 +39,28 @@ struct Inner {
     /// The driver has returned, and must not be polled again.
     ended: bool,
     timer: LazyTimer,
+    gate: Gate,
 }
 
 impl Connection {
     /// Speaks HTTP/1.1 on a fresh connection.
     pub(super) async fn new(stream: Watched) -> Result<Self, Failure> {
         let (sender, driver) = http1::handshake(stream).await.map_err(Failure::from_hyper)?;
-        let inner = Inner { sender, driver, ended: false, timer: LazyTimer::default() };
+        let inner =
+            Inner { sender, driver, ended: false, timer: LazyTimer::default(), gate: Gate::default() };
         Ok(Self(Box::new(inner)))
     }
 
     /// True where another request may be sent. Leaves no waker behind: an idle connection wakes nobody.
     pub(super) fn is_reusable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.drive(&Context::from_waker(Waker::noop()));
         !self.0.ended && self.0.sender.is_ready()
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.0.ended {
-            self.0.ended = Pin::new(&mut self.0.driver).poll(cx).is_ready();
+    fn drive(&mut self, cx: &Context<'_>) {
+        let Inner { driver, ended, gate, .. } = &mut *self.0;
+        if !*ended {
+            *ended = gate.open(cx, |cx| Pin::new(driver).poll(cx).is_ready());
         }
     }
 
@@ -68,7 +72,8 @@ impl Connection {
         patience: Duration,
     ) -> Result<(Response<Incoming>, Self), Failure> {
         let body = request.body().clone();
-        let mut answer = pin!(self.0.sender.try_send_request(request));
+        let Inner { sender, gate, .. } = &mut *self.0;
+        let mut answer = pin!(gate.shut(|| sender.try_send_request(request)));
         self.0.timer.restart(Instant::now(), patience);
         let response = poll_fn(|cx| {
             self.drive(cx);
@@ -136,7 +141,12 @@ impl Http1Body {
     }
 
     fn poll_incoming(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop()));
+        let incoming = Pin::new(&mut self.incoming);
+        let look = || incoming.poll_frame(&mut Context::from_waker(Waker::noop()));
+        let frame = match &self.connection {
+            Some(connection) => connection.0.gate.shut(look),
+            None => look(),
+        };
         match &frame {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Some(Ok(_))) if !self.incoming.is_end_stream() => {

@@ -24,7 +24,7 @@ const PING: Duration = Duration::from_secs(20);
 
 /// Runs hyper's tasks on this thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OnThisThread;
+struct OnThisThread;
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
     fn execute(&self, future: F) {

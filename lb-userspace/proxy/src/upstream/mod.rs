@@ -8,6 +8,7 @@ mod body;
 mod connect;
 mod endpoint;
 mod failure;
+mod gate;
 mod http1;
 mod http2;
 mod send;
@@ -19,7 +20,6 @@ pub(crate) use self::{
     connect::Connector,
     endpoint::{Endpoint, InFlight},
     failure::Failure,
-    http2::OnThisThread,
     send::{Failed, send},
     tunnel::{Tunnel, tunnel},
     upstreams::{Upstream, Upstreams},
