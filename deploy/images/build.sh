@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the container image from the release program:
+# Builds the container image from the release programs:
 #   deploy/images/build.sh [NAME:TAG]        default: sluice:VERSION
 # CONTAINER_TOOL names the tool; by default podman, else docker. BASE replaces the base image.
 set -euo pipefail
@@ -15,9 +15,11 @@ fi
 
 cargo xtask build
 
-# A context of one file: the target folder would be sent whole.
+# A context of two files: the target folder would be sent whole.
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
-strip --strip-debug -o "$context/sluice" "${CARGO_TARGET_DIR:-target}/release/sluice"
+for program in sluice sluice-ingress; do
+    strip --strip-debug -o "$context/$program" "${CARGO_TARGET_DIR:-target}/release/$program"
+done
 "$tool" build ${BASE:+--build-arg "BASE=$BASE"} --file deploy/images/Containerfile --tag "$image" "$context"
 echo "built $image"

@@ -231,15 +231,29 @@ impl Drop for Agent {
     }
 }
 
-/// The program under test: `SLUICE_BIN`, or what `cargo xtask build` made.
+/// The agent under test: `SLUICE_BIN`, or what `cargo xtask build` made.
 ///
 /// # Errors
 /// Where there is none.
 pub fn binary() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("SLUICE_BIN") {
+    program("SLUICE_BIN", "sluice")
+}
+
+/// The Ingress proxy under test: `SLUICE_INGRESS_BIN`, or what `cargo xtask build` made.
+///
+/// # Errors
+/// Where there is none.
+pub fn ingress_binary() -> Result<PathBuf> {
+    program("SLUICE_INGRESS_BIN", "sluice-ingress")
+}
+
+fn program(variable: &str, name: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
     let own = std::env::current_exe()?;
-    let built = own.ancestors().map(|directory| directory.join("release/sluice")).find(|path| path.is_file());
-    built.context("no target/release/sluice: run `cargo xtask build`, or name a program with SLUICE_BIN")
+    let built = own.ancestors().map(|directory| directory.join("release").join(name));
+    built.into_iter().find(|path| path.is_file()).with_context(|| {
+        format!("no target/release/{name}: run `cargo xtask build`, or name a program with {variable}")
+    })
 }

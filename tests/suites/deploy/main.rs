@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod ingress;
 mod pod;
 
 use std::collections::BTreeSet;
@@ -34,11 +35,12 @@ fn words(list: &Value) -> BTreeSet<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+fn through<T: serde::Serialize + serde::de::DeserializeOwned>(document: &Value) -> Value {
+    serde_json::to_value(serde_json::from_value::<T>(document.clone()).unwrap()).unwrap()
+}
+
 /// What the API would store: fields that it does not know are gone.
 fn stored(document: &Value) -> Value {
-    fn through<T: serde::Serialize + serde::de::DeserializeOwned>(document: &Value) -> Value {
-        serde_json::to_value(serde_json::from_value::<T>(document.clone()).unwrap()).unwrap()
-    }
     match document["kind"].as_str().unwrap() {
         "Namespace" => through::<Namespace>(document),
         "ServiceAccount" => through::<ServiceAccount>(document),
