@@ -13,6 +13,7 @@ pub mod dual_stack;
 pub mod eviction;
 pub mod frame;
 pub mod icmp;
+pub mod ingress;
 pub mod lab;
 pub mod load;
 pub mod manifests;

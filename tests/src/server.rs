@@ -2,7 +2,7 @@
 //!
 //! Over TCP a client first sends a line:
 //!
-//! - `GET …`, as curl does: a short text in HTTP/1.0;
+//! - `GET …`, as curl does: a short text in HTTP/1.0; from a proxy with the path and the client that it names;
 //! - `who`: one line `<pod> <client>`, as often as it is asked;
 //! - `download`: an endless [`pattern`], until the client closes;
 //! - `upload`: everything that follows is compared with the pattern; at its end comes one line, `<pod> <bytes>`, or
@@ -78,7 +78,10 @@ async fn answer(name: &str, client: SocketAddr, stream: TcpStream) -> io::Result
             "who" => stream.write_all(format!("{name} {client}\n").as_bytes()).await?,
             "download" => return download(&mut stream).await,
             "upload" => return upload(name, &mut stream).await,
-            request if request.starts_with("GET ") => return http(name, client, &mut stream).await,
+            request if request.starts_with("GET ") => {
+                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+                return http(name, client, &path, &mut stream).await;
+            }
             other => stream.write_all(format!("unknown request {other:?}\n").as_bytes()).await?,
         }
         line.clear();
@@ -86,13 +89,26 @@ async fn answer(name: &str, client: SocketAddr, stream: TcpStream) -> io::Result
     Ok(())
 }
 
-async fn http(name: &str, client: SocketAddr, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
-    let mut header = String::new();
+async fn http(
+    name: &str,
+    client: SocketAddr,
+    path: &str,
+    stream: &mut BufReader<TcpStream>,
+) -> io::Result<()> {
+    let (mut header, mut forwarded) = (String::new(), None);
     // To the empty line that ends the headers: closing with data unread would send a reset.
     while stream.read_line(&mut header).await? > 2 {
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("x-forwarded-for")
+        {
+            forwarded = Some(value.trim().to_owned());
+        }
         header.clear();
     }
-    let body = format!("hello from {name} (you are {client})\n");
+    let body = match forwarded {
+        Some(forwarded) => format!("hello from {name}: {path} for {forwarded}\n"),
+        None => format!("hello from {name} (you are {client})\n"),
+    };
     let head =
         format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all((head + &body).as_bytes()).await?;

@@ -97,10 +97,7 @@ fn the_proxys_role_gets_secrets_by_name_and_writes_status_lease_and_events() {
         .collect();
     assert_eq!(
         writing,
-        [
-            (["ingresses/status"].into(), ["patch"].into()),
-            (["events"].into(), ["create", "patch"].into())
-        ]
+        [(["ingresses/status"].into(), ["patch"].into()), (["events"].into(), ["create", "patch"].into())]
     );
     let lease = Options::command().get_arguments().find(|flag| flag.get_id() == "lease").cloned().unwrap();
     let lease = lease.get_default_values()[0].to_str().unwrap().to_owned();
@@ -146,7 +143,8 @@ fn the_proxy_becomes_ready_as_nobody_on_a_read_only_root() {
     let mut process = command.spawn().unwrap();
     let pid = process.id().to_string();
     // The namespace has no address but this one, once it is up.
-    let inside = |words: &[&str]| Command::new("nsenter").args(["--target", &pid, "--net"]).args(words).output();
+    let inside =
+        |words: &[&str]| Command::new("nsenter").args(["--target", &pid, "--net"]).args(words).output();
     let ready = wait::until_true("the proxy is ready", || {
         let _ = inside(&["ip", "link", "set", "lo", "up"]);
         let url = "http://127.0.0.1:9480/readyz";

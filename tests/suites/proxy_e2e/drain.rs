@@ -115,7 +115,7 @@ fn an_address_that_is_taken_is_said_with_its_flag() {
     let site = Site::start("", &[]);
     let _taken = site.namespace.enter(|| std::net::TcpListener::bind("127.0.0.1:7000")).unwrap();
     let output = site
-        .command(&super::site::binary().display().to_string())
+        .command(&lb_tests::agent::ingress_binary().unwrap().display().to_string())
         .args(["--manifests", &site.manifests.path().display().to_string(), "--http", "127.0.0.1:7000"])
         .args(["--https", "none", "--admin", "none"])
         .output()
@@ -134,7 +134,7 @@ fn routes_can_be_printed() {
     let text = ingress("web", "a.example", &[]) + &service("web", &["10.1.0.1:8000".parse().unwrap()]);
     let site = Site::start(&text, &[]);
     let output = site
-        .command(&super::site::binary().display().to_string())
+        .command(&lb_tests::agent::ingress_binary().unwrap().display().to_string())
         .args(["--manifests", &site.manifests.path().display().to_string(), "--dump-routes"])
         .output()
         .unwrap();

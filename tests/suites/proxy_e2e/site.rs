@@ -37,19 +37,6 @@ pub(crate) struct Site {
     process: Child,
 }
 
-/// The program under test.
-pub(crate) fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SLUICE_INGRESS_BIN") {
-        return path.into();
-    }
-    let own = std::env::current_exe().unwrap();
-    let built = own.ancestors().map(|directory| directory.join("release/sluice-ingress"));
-    built
-        .into_iter()
-        .find(|path| path.is_file())
-        .expect("no target/release/sluice-ingress: run `cargo xtask build`")
-}
-
 /// True where the tests can run.
 pub(crate) fn possible() -> bool {
     skip::need(&NEEDS)
@@ -126,7 +113,7 @@ impl Site {
         let manifests = tempfile::tempdir().unwrap();
         fs::write(manifests.path().join("site.yaml"), text).unwrap();
         let log = fs::File::create(manifests.path().join("proxy.log")).unwrap();
-        let mut command = namespace.command(binary()).unwrap();
+        let mut command = namespace.command(agent::ingress_binary().unwrap()).unwrap();
         command.arg("--manifests").arg(manifests.path());
         for (flag, value) in [
             ("--http", HTTP),
@@ -164,7 +151,7 @@ impl Site {
     pub(crate) fn second(&self, text: &str, address: &str) -> Second {
         let manifests = tempfile::tempdir().unwrap();
         fs::write(manifests.path().join("site.yaml"), text).unwrap();
-        let mut command = self.command(&binary().display().to_string());
+        let mut command = self.command(&agent::ingress_binary().unwrap().display().to_string());
         command.arg("--manifests").arg(manifests.path());
         command.args(["--http", address, "--https", "none", "--admin", "none", "--threads", "1"]);
         let process =

@@ -1,53 +1,13 @@
 //! TLS: certificates by server name, replaced without a restart, and what is spoken over it.
 
-use std::{fs, path::Path};
-
 use super::{
     endpoint::Endpoint,
     site::{Site, ingress, possible, service},
 };
 
-/// A Secret with a fresh self-signed certificate for these names.
-fn secret(directory: &Path, name: &str, names: &[&str]) -> String {
-    let (key, certificate) = (directory.join(format!("{name}.key")), directory.join(format!("{name}.crt")));
-    let names: Vec<_> = names.iter().map(|name| format!("DNS:{name}")).collect();
-    let status = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", &format!("/CN={name}"), "-addext", &format!("subjectAltName={}", names.join(","))])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let indent = |path: &Path| {
-        fs::read_to_string(path).unwrap().lines().map(|line| format!("    {line}\n")).collect::<String>()
-    };
-    format!(
-        "---
-apiVersion: v1
-kind: Secret
-metadata: {{name: {name}, namespace: default}}
-type: kubernetes.io/tls
-stringData:
-  tls.crt: |
-{}  tls.key: |
-{}",
-        indent(&certificate),
-        indent(&key)
-    )
+/// A Secret with a fresh certificate for these names.
+fn secret(name: &str, names: &[&str]) -> String {
+    lb_tests::ingress::secret(name, names).unwrap()
 }
 
 fn with_tls(ingress: &str, host: &str, secret: &str) -> String {
@@ -76,17 +36,16 @@ fn curl(site: &Site, arguments: &[&str]) -> String {
 }
 
 fn site(flags: &[&str]) -> (Site, Endpoint, tempfile::TempDir, String) {
-    let files = tempfile::tempdir().unwrap();
     let namespace = Site::namespace();
     let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
     let text = with_tls(&ingress("web", "a.example", &[]), "a.example", "one")
         + &with_tls(&ingress("wild", "'*.w.example'", &[]), "*.w.example", "wild")
-        + &secret(files.path(), "one", &["a.example"])
-        + &secret(files.path(), "wild", &["*.w.example"])
+        + &secret("one", &["a.example"])
+        + &secret("wild", &["*.w.example"])
         + &service("web", &[endpoint.address])
         + &service("wild", &[endpoint.address]);
     let site = Site::start_in(namespace, &text, flags);
-    (site, endpoint, files, text)
+    (site, endpoint, text)
 }
 
 #[test]
@@ -94,7 +53,7 @@ fn both_tls_versions_and_both_http_versions_are_spoken() {
     if !possible() {
         return;
     }
-    let (site, endpoint, _files, _) = site(&[]);
+    let (site, endpoint, _) = site(&[]);
     for (arguments, version) in [
         (["--tls-max", "1.2", "--http1.1"], "1.1"),
         (["--tlsv1.3", "--no-progress-meter", "--http1.1"], "1.1"),
@@ -124,11 +83,11 @@ fn certificates_go_by_server_name_and_are_replaced_while_serving() {
     if !possible() {
         return;
     }
-    let (site, _endpoint, files, text) = site(&["--default-certificate", "default/one"]);
+    let (site, _endpoint, text) = site(&["--default-certificate", "default/one"]);
     assert_eq!(subject(&site, "a.example"), "CN=one");
     assert_eq!(subject(&site, "b.w.example"), "CN=wild");
     assert_eq!(subject(&site, "c.b.w.example"), "CN=one");
-    let fresh = secret(files.path(), "two", &["a.example"]).replace("name: two", "name: one");
+    let fresh = secret("two", &["a.example"]).replace("name: two", "name: one");
     let start = text.find("---\napiVersion: v1\nkind: Secret\nmetadata: {name: one").unwrap();
     let end = text[start + 3..].find("---\napiVersion").unwrap() + start + 3;
     site.apply(&format!("{}{fresh}{}", &text[..start], &text[end..]));
@@ -142,7 +101,7 @@ fn a_broken_secret_costs_only_its_own_host() {
     if !possible() {
         return;
     }
-    let (site, _endpoint, _files, text) = site(&[]);
+    let (site, _endpoint, text) = site(&[]);
     let start = text.find("---\napiVersion: v1\nkind: Secret\nmetadata: {name: one").unwrap();
     let end = text[start + 3..].find("---\napiVersion").unwrap() + start + 3;
     let broken = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: one, namespace: default}\n\
