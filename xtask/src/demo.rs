@@ -14,6 +14,8 @@ pub(crate) fn run(args: &[&str]) -> Result<ExitCode> {
     let sluice = build::run()?;
     build::test_programs()?;
     let mut demo = Command::new(build::release("demo"));
-    command::run(demo.env("SLUICE_BIN", sluice).args(args))?;
+    command::run(
+        demo.env("SLUICE_BIN", sluice).env("SLUICE_INGRESS_BIN", build::release("sluice-ingress")).args(args),
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,10 @@
-//! The demo: a client, two nodes, four pods, one Service, and what becomes of its requests while parts of it go away.
+//! The demo: a client, two nodes, four pods, one Service, what becomes of its requests while parts of it go away, and
+//! Ingresses in front of it all.
 //!
 //! Every figure that it shows was measured in this run; it fails where a single request did.
 
 mod guard;
+mod ingresses;
 mod requests;
 mod screen;
 
@@ -20,6 +22,7 @@ use screen::Screen;
 use crate::{
     agent,
     cluster::{Cluster, NODE_PORT, web},
+    ingress::INGRESS_IP,
     load::{Kind, Load, Progress},
     topo::{CLIENT, EXTERNAL_IP, LOAD_BALANCER_IP, Layout, Topology},
     traffic::Target,
@@ -41,6 +44,7 @@ fn directory() -> PathBuf {
 /// Where a step fails or a request does.
 pub fn run(keep: bool) -> Result<()> {
     agent::binary()?;
+    agent::ingress_binary()?;
     let guard = Guard::acquire()?;
     let start = Instant::now();
     let screen = Screen::new();
@@ -49,10 +53,13 @@ pub fn run(keep: bool) -> Result<()> {
     guard.step(|| inspect(&screen, &cluster))?;
     guard.step(|| take_a_pod_away(&screen, &mut cluster))?;
     guard.step(|| take_an_agent_away(&screen, &mut cluster))?;
+    let proxies = guard.step(|| ingresses::answer(&screen, &cluster, &directory()))?;
     if keep {
+        proxies.keep();
         guard.step(|| leave_running(&screen, cluster))?;
     } else {
         guard.step(|| {
+            drop(proxies);
             drop(cluster);
             guard::wipe()
         })?;
@@ -167,6 +174,7 @@ fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
         format!("{} curl http://{}/", inside("client"), EXTERNAL_IP.v4),
         format!("{} curl http://{}/", inside("client"), LOAD_BALANCER_IP.v4),
         format!("{} curl http://{}:{NODE_PORT}/", inside("client"), a.addresses.v4),
+        format!("{} curl http://{}/hello-cisco", inside("client"), INGRESS_IP.v4),
         format!("{on_a} get flows {pins}"),
         format!("{on_a} doctor {pins}"),
         format!("edit {}/web.yaml", cluster.manifests.directory().display()),

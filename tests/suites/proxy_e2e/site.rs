@@ -4,12 +4,12 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
 use lb_tests::{
+    agent,
     netns::{self, Namespace},
     skip::{self, Need},
     wait,

@@ -35,7 +35,7 @@ fn curl(site: &Site, arguments: &[&str]) -> String {
     site.curl(&all)
 }
 
-fn site(flags: &[&str]) -> (Site, Endpoint, tempfile::TempDir, String) {
+fn site(flags: &[&str]) -> (Site, Endpoint, String) {
     let namespace = Site::namespace();
     let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
     let text = with_tls(&ingress("web", "a.example", &[]), "a.example", "one")
