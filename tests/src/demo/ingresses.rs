@@ -23,8 +23,10 @@ const REQUESTS: [(&str, Option<&str>); 6] = [
 ];
 
 /// Starts a proxy on each node and sends requests through both.
-pub(super) fn answer(screen: &Screen, cluster: &Cluster, directory: &Path) -> Result<Proxies> {
+pub(super) fn answer(screen: &Screen, cluster: &mut Cluster, directory: &Path) -> Result<Proxies> {
     screen.title("Ingress: hosts and paths, by a proxy on each node behind the same packet path");
+    // The pod that left before is needed again.
+    cluster.topology.pod(super::LEAVING).restart()?;
     ingress::apply(&cluster.topology, &cluster.manifests)?;
     let proxies = Proxies::start(cluster, directory)?;
     screen.done("sluice-ingress is ready in a pod of node-a and of node-b");

@@ -30,6 +30,8 @@ use crate::{
 
 /// What the names of the demo's namespaces and pin directories start with.
 const NAME: &str = "sluice-demo";
+/// The pod that leaves.
+const LEAVING: &str = "pod-a1";
 /// Steps of every session of the background load, before and after each event.
 const STEPS: u64 = 60;
 
@@ -53,7 +55,7 @@ pub fn run(keep: bool) -> Result<()> {
     guard.step(|| inspect(&screen, &cluster))?;
     guard.step(|| take_a_pod_away(&screen, &mut cluster))?;
     guard.step(|| take_an_agent_away(&screen, &mut cluster))?;
-    let proxies = guard.step(|| ingresses::answer(&screen, &cluster, &directory()))?;
+    let proxies = guard.step(|| ingresses::answer(&screen, &mut cluster, &directory()))?;
     if keep {
         proxies.keep();
         guard.step(|| leave_running(&screen, cluster))?;
@@ -114,7 +116,6 @@ fn inspect(screen: &Screen, cluster: &Cluster) -> Result<()> {
 }
 
 fn take_a_pod_away(screen: &Screen, cluster: &mut Cluster) -> Result<()> {
-    const LEAVING: &str = "pod-a1";
     screen.title(&format!("{LEAVING} leaves: web.yaml is edited, then the pod is stopped"));
     let service = web(&cluster.topology);
     let load = start_load(cluster, &[(Kind::Connections, 12)])?;
@@ -161,8 +162,7 @@ fn report(screen: &Screen, when: &str, load: Load) -> Result<()> {
     Ok(())
 }
 
-fn leave_running(screen: &Screen, mut cluster: Cluster) -> Result<()> {
-    cluster.topology.pod("pod-a1").restart()?;
+fn leave_running(screen: &Screen, cluster: Cluster) -> Result<()> {
     cluster.apply(&web(&cluster.topology))?;
     let sluice = agent::binary()?;
     let [a, _] = &cluster.topology.nodes;

@@ -205,11 +205,10 @@ fn backend(endpoint: SocketAddr, flags: u32) -> String {
 
 /// A FIB look-up; codes are `BPF_FIB_LKUP_RET_*` of the kernel's include/uapi/linux/bpf.h.
 fn fib(packet: &Packet, code: i64, device: &str, source: Address) -> String {
-    let source = if source.is_none() {
-        String::new()
-    } else {
-        format!(" with source address {}", IpAddr::from(source))
-    };
+    let source = IpAddr::from(source);
+    // A look-up that only asks for the way leaves the source open.
+    let source =
+        if source.is_unspecified() { String::new() } else { format!(" with source address {source}") };
     let refusal = match code {
         FIB_SUCCESS => return format!("The route leads out of {device}{source}."),
         FIB_NO_NEIGHBOUR => {

@@ -106,6 +106,7 @@ fn flows_that_ended_and_routes_that_lead_nowhere() {
         step(Step::EndpointGone, 9, 0, 0),
         between(Step::Backend, [u32::from(80u16.to_be()), u32::from(BACKEND_LOCAL | BACKEND_TERMINATING), 0], [0; 4], [10, 244, 0, 9]),
         step(Step::Backend, 0, 0, 0),
+        TraceStep { b: 2, from: IpAddr::from([0; 4]).into(), ..step(Step::Fib, 0, 2, 0) },
         step(Step::Fib, 7, 3, 0),
         step(Step::Fib, 4, 0, 0),
         step(Step::Fib, -22i32 as u32, 0, 0),
@@ -119,6 +120,7 @@ fn flows_that_ended_and_routes_that_lead_nowhere() {
     The flow's endpoint, backend 9, is gone.
     That is endpoint 10.244.0.9:80, on this node, terminating.
     The backend's index is free: the endpoint has just been deleted.
+    The route leads out of eth0.
     The route leads out of flannel.1; the next hop's link-layer address is not known yet.
     The FIB gives no way: it is not a packet to forward: the address is local, multicast, or no route leads there.
     The FIB look-up failed with code -22.
