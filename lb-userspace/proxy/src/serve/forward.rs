@@ -21,11 +21,12 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields that concern one connection only (RFC 9110 §7.6.1), and `Proxy`, which CGI programs take for the address of
-/// a proxy (CVE-2016-5385).
-const HOP_BY_HOP: [HeaderName; 6] = [
+/// a proxy (CVE-2016-5385). `Expect` has been answered by the proxy itself (§10.1.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::TE,
+    header::EXPECT,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy"),
@@ -139,21 +140,29 @@ pub(super) fn add(headers: &mut HeaderMap, client: &Client, origin: IpAddr, pref
 
 /// Removes from a response what concerned the connection to the endpoint only.
 pub(super) fn strip_response(headers: &mut HeaderMap) {
-    let concerns_connection = |name: &HeaderName| {
-        matches!(
-            name.as_str(),
-            "connection" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection"
-        )
-    };
-    if !headers.keys().any(concerns_connection) {
-        return;
+    let mut found = [None; 5];
+    for (name, place) in headers.keys().filter_map(|name| of_connection(name.as_str())) {
+        found[place] = Some(name);
     }
-    if headers.contains_key(header::CONNECTION) {
+    // Nearly every response that has it says nothing but whether the connection stays.
+    if found[0].is_some() && headers.get_all(header::CONNECTION).iter().any(|value| !is_plain(value)) {
         remove_listed(headers);
     }
-    for name in &HOP_BY_HOP {
+    for name in found.into_iter().flatten() {
         headers.remove(name);
     }
+}
+
+/// A field that concerns one connection, with a number of its own; `Connection` has the first.
+fn of_connection(name: &str) -> Option<(&'static str, usize)> {
+    const NAMES: [&str; 5] = ["connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"];
+    // Most names differ in their length already.
+    NAMES.iter().position(|known| *known == name).map(|place| (NAMES[place], place))
+}
+
+fn is_plain(connection: &HeaderValue) -> bool {
+    let value = connection.as_bytes();
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 #[cfg(test)]
@@ -207,6 +216,23 @@ mod tests {
         ]);
         strip(&mut headers, &all(), &client(&[]));
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn what_concerns_the_connection_to_the_endpoint_stays_there() {
+        for connection in ["keep-alive", "close, x-hop", "X-Hop"] {
+            let mut headers = headers(&[
+                ("connection", connection),
+                ("keep-alive", "timeout=5"),
+                ("x-hop", "here"),
+                ("transfer-encoding", "chunked"),
+                ("etag", "x"),
+            ]);
+            strip_response(&mut headers);
+            let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+            let kept = if connection == "keep-alive" { vec!["x-hop", "etag"] } else { vec!["etag"] };
+            assert!(left.len() == kept.len() && kept.iter().all(|name| left.contains(name)), "{left:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ const fn bad(reason: &'static str) -> Refused {
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     hosts: usize,
+    /// Some field is there more than once.
+    pub(super) repeats: bool,
     transfer_encodings: usize,
     /// `Connection` is there, and may name others.
     pub(super) connection: bool,
@@ -50,16 +52,20 @@ pub(super) struct Fields {
 impl Fields {
     fn of(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
+        // Counting is for those who send a field twice.
+        let repeats = headers.keys_len() != headers.len();
+        let count = |name| if repeats { headers.get_all(name).iter().count() } else { 1 };
+        fields.repeats = repeats;
         for name in headers.keys() {
             match name.as_str() {
-                "host" => fields.hosts = headers.get_all(header::HOST).iter().count(),
+                "host" => fields.hosts = count(header::HOST),
                 "transfer-encoding" => {
-                    fields.transfer_encodings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
+                    fields.transfer_encodings = count(header::TRANSFER_ENCODING);
                     fields.hop_by_hop = true;
                 }
                 "connection" => fields.connection = true,
                 "upgrade" => fields.upgrade = true,
-                "te" | "keep-alive" | "proxy-connection" | "proxy" => fields.hop_by_hop = true,
+                "te" | "expect" | "keep-alive" | "proxy-connection" | "proxy" => fields.hop_by_hop = true,
                 other if is_forwarded(other) => fields.forwarded = true,
                 other => fields.underscores |= other.contains('_'),
             }

@@ -155,7 +155,6 @@ pub(super) fn prepare(head: &mut Parts, plan: &Plan, connection: &Connection) {
         head.uri = uri.clone();
     }
     forward::strip(headers, &plan.fields, client);
-    headers.remove(header::EXPECT);
     // Before a virtual host of the endpoint's own replaces it.
     let asked = plan.host.clone().filter(|_| plan.state.upstream_vhost.is_none());
     asked.map(|host| headers.insert(header::HOST, host));
@@ -164,7 +163,9 @@ pub(super) fn prepare(head: &mut Parts, plan: &Plan, connection: &Connection) {
         headers.insert(header::HOST, vhost.clone());
     }
     head.version = Version::HTTP_11;
-    join_cookies(headers);
+    if plan.fields.repeats {
+        join_cookies(headers);
+    }
 }
 
 /// HTTP/2 may split `Cookie` (RFC 9113 §8.2.3); HTTP/1.1 knows one.
