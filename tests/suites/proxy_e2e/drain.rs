@@ -42,11 +42,33 @@ fn sigterm_lets_responses_finish_says_close_and_ends_with_0() {
     // Load balancers have not seen it yet: new connections are still served.
     assert_eq!(site.get("a.example", "/", &[]).status, 200);
     assert!(idle.is_closed());
-    assert!(site.connect(super::site::HTTP).is_none(), "still accepting");
+    // Every thread closes its own listener.
+    wait::until_true("no new connection is taken", || site.connect(super::site::HTTP).is_none()).unwrap();
     go.send(()).unwrap();
     assert_eq!(slow.response().text(), "been");
     assert!(slow.is_closed());
     assert_eq!(site.ended().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_comes_before_the_configuration_waits_for_it() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start("", &[]);
+    let kubeconfig = site.manifests.path().join("kubeconfig");
+    // Nobody answers there: the first snapshot never comes.
+    let text = "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {}}], \
+                clusters: [{name: c, cluster: {server: 'http://10.1.0.250:1'}}], \
+                contexts: [{name: c, context: {cluster: c, user: u}}]}";
+    std::fs::write(&kubeconfig, text).unwrap();
+    let source = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let _second = site.second_from(source, "127.0.0.1:8081");
+    let mut stream = site.connect("127.0.0.1:8081").unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let error = std::io::Read::read(&mut stream, &mut [0]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

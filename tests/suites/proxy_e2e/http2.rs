@@ -1,5 +1,7 @@
 //! HTTP/2 on both sides.
 
+use std::io::Write;
+
 use super::{
     endpoint::Endpoint,
     site::{Site, ingress, possible, service},
@@ -121,22 +123,30 @@ fn endpoints_may_speak_http_2_without_tls_and_trailers_pass() {
         return;
     }
     let namespace = Site::namespace();
-    let inner = Endpoint::named(&namespace, "10.1.0.1:8000");
+    let inner = Endpoint::start(&namespace, "10.1.0.1:8000", |_, stream| {
+        let response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: grpc-status\r\n\r\n\
+                        4\r\nbody\r\n0\r\ngrpc-status: 0\r\n\r\n";
+        stream.write_all(response.as_bytes()).is_ok()
+    });
     // The inner proxy is the one that speaks h2c to the outer: its plain port understands it.
     let text = ingress("inner", "a.example", &[]) + &service("inner", &[inner.address]);
     let chain = Site::start_in(namespace, &text, &["--http", "10.1.0.9:8080"]);
     let outer = ingress("outer", "a.example", &[("backend-protocol", "GRPC")])
         + &service("outer", &["10.1.0.9:8080".parse().unwrap()]);
     let address = "127.0.0.1:8081";
-    let second = chain.second(&outer, address);
+    let _second = chain.second(&outer, address);
     let url = format!("http://{address}/x");
     for _ in 0..3 {
-        let text = chain.curl(&["--http2-prior-knowledge", "-H", "Host: a.example", "-d", "body", &url]);
-        assert_eq!(text, "10.1.0.1:8000");
+        let text =
+            chain.curl(&["--http2-prior-knowledge", "-D", "-", "-H", "Host: a.example", "-d", "sent", &url]);
+        assert!(text.contains("HTTP/2 200") && text.contains("body"), "{text}");
+        assert!(text.contains("grpc-status: 0"), "{text}");
     }
     let seen = inner.seen();
-    assert!(seen.iter().all(|seen| seen.body == b"body" && seen.fields("host") == ["a.example"]), "{seen:?}");
-    drop(second);
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|seen| seen.body == b"sent" && seen.fields("host") == ["a.example"]), "{seen:?}");
+    // All of them over one connection between the proxies.
+    assert_eq!(chain.metric("sluice_ingress_connections_total{listener=\"http\"}"), 1.0);
 }
 
 #[test]

@@ -149,15 +149,29 @@ impl Site {
 
     /// Another proxy in the same namespace, which serves plain HTTP only.
     pub(crate) fn second(&self, text: &str, address: &str) -> Second {
-        let manifests = tempfile::tempdir().unwrap();
-        fs::write(manifests.path().join("site.yaml"), text).unwrap();
+        let manifests = self.manifests.path().join(address);
+        fs::create_dir_all(&manifests).unwrap();
+        fs::write(manifests.join("site.yaml"), text).unwrap();
+        self.second_from(["--manifests", manifests.to_str().unwrap()], address)
+    }
+
+    /// As [`Site::second`], from any source.
+    pub(crate) fn second_from(&self, source: [&str; 2], address: &str) -> Second {
         let mut command = self.command(&agent::ingress_binary().unwrap().display().to_string());
-        command.arg("--manifests").arg(manifests.path());
-        command.args(["--http", address, "--https", "none", "--admin", "none", "--threads", "1"]);
+        command.args(source).args([
+            "--http",
+            address,
+            "--https",
+            "none",
+            "--admin",
+            "none",
+            "--threads",
+            "1",
+        ]);
         let process =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait::until_true("the second proxy listens", || self.connect(address).is_some()).unwrap();
-        Second { _manifests: manifests, process }
+        Second { process }
     }
 
     /// What it logged, the access log too.
@@ -232,7 +246,6 @@ impl Site {
 
 /// Another proxy.
 pub(crate) struct Second {
-    _manifests: TempDir,
     process: Child,
 }
 

@@ -121,3 +121,29 @@ fn a_handshake_that_does_not_come_is_ended() {
     let stream = site.namespace.enter(|| std::net::TcpStream::connect(super::site::HTTPS)).unwrap();
     assert!(super::client::Client::new(stream).is_closed());
 }
+
+#[test]
+fn endpoints_may_speak_tls_with_a_certificate_of_their_own_making() {
+    if !possible() {
+        return;
+    }
+    let (site, endpoint, _) = site(&["--https", "10.1.0.9:8443", "--default-certificate", "default/one"]);
+    for (protocol, address) in [("HTTPS", "127.0.0.1:8081"), ("GRPCS", "127.0.0.1:8082")] {
+        let outer = ingress("outer", "a.example", &[("backend-protocol", protocol)])
+            + &service("outer", &["10.1.0.9:8443".parse().unwrap()]);
+        let _second = site.second(&outer, address);
+        let url = format!("http://{address}/x");
+        for _ in 0..3 {
+            assert_eq!(
+                site.curl(&["-H", "Host: a.example", "-d", "sent", &url]),
+                "10.1.0.1:8000",
+                "{protocol}"
+            );
+        }
+    }
+    let seen = endpoint.seen();
+    assert_eq!(seen.len(), 6);
+    assert!(seen.iter().all(|seen| seen.body == b"sent" && seen.fields("x-forwarded-proto") == ["https"]));
+    // One connection for each of the two.
+    assert_eq!(site.metric("sluice_ingress_connections_total{listener=\"https\"}"), 2.0);
+}

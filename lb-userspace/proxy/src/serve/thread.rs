@@ -160,6 +160,12 @@ impl Thread {
 
     async fn accept(self: Rc<Self>, listener: TcpListener, is_tls: bool) {
         let draining = self.shared.draining.clone();
+        // Who comes before there is anything to serve waits in the kernel, and is not told that nothing is there.
+        let mut changes = self.shared.changes();
+        let configured = changes.wait_for(|generation| *generation > 0);
+        if !matches!(draining.run_until_cancelled(configured).await, Some(Ok(_))) {
+            return;
+        }
         while let Some(accepted) = draining.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((tcp, peer)) => self.spawn(|open| connection::serve(open, tcp, peer, is_tls)),
