@@ -108,6 +108,11 @@ fn finds_nothing(programs: &Path, name: &str, seconds: u32) -> Result<bool> {
     fuzz.arg(grown).arg(root.join("corpus").join(name));
     fuzz.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
     fuzz.args([format!("-timeout={TIMEOUT_SECONDS}"), format!("-rss_limit_mb={LIMIT_MB}")]);
-    fuzz.args([format!("-max_len={LONGEST_INPUT}").as_str(), "-print_final_stats=1", "-verbosity=0"]);
+    fuzz.args([
+        format!("-max_len={LONGEST_INPUT}").as_str(),
+        "-print_final_stats=1",
+        "-print_funcs=0",
+        "-verbosity=0",
+    ]);
     Ok(command::status(&mut fuzz)?.success())
 }
