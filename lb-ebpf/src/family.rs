@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::bpf_fib_lookup,
-    maps::{Array, LruHashMap, PerCpuArray},
+    maps::{LruHashMap, PerCpuArray},
 };
 use lb_common::{
     address::{IpAddress, V4, V6},
@@ -20,8 +20,10 @@ const AF_INET6: u8 = 10;
 pub(crate) trait Family: IpAddress {
     fn flows() -> &'static LruHashMap<FlowKey<Self>, Flow<Self>>;
     fn workspace() -> &'static PerCpuArray<Workspace<Self>>;
-    fn restore() -> &'static Array<RestoreBucket<Self>>;
-    fn restore_mask() -> u32;
+    /// The restore records of the flows with a hash.
+    fn records(hash: u64) -> Option<*mut RestoreBucket<Self>>;
+    /// See [`lb_common::pipeline::is_taken`].
+    fn is_taken() -> bool;
     /// See [`lb_common::pipeline::claim`].
     fn claim() -> bool;
     /// See [`lb_common::pipeline::keep_records`].
@@ -44,13 +46,13 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn restore() -> &'static Array<RestoreBucket<Self>> {
-        &maps::RESTORE
+    fn records(hash: u64) -> Option<*mut RestoreBucket<Self>> {
+        maps::RESTORE.get_ptr_mut(hash as u32 & maps::RESTORE_MASK.load())
     }
 
     #[inline(always)]
-    fn restore_mask() -> u32 {
-        maps::RESTORE_MASK.load()
+    fn is_taken() -> bool {
+        parts::is_taken_ipv4() != 0
     }
 
     #[inline(always)]
@@ -89,13 +91,13 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn restore() -> &'static Array<RestoreBucket<Self>> {
-        &maps::RESTORE6
+    fn records(hash: u64) -> Option<*mut RestoreBucket<Self>> {
+        maps::RESTORE6.get_ptr_mut(hash as u32 & maps::RESTORE6_MASK.load())
     }
 
     #[inline(always)]
-    fn restore_mask() -> u32 {
-        maps::RESTORE6_MASK.load()
+    fn is_taken() -> bool {
+        parts::is_taken_ipv6() != 0
     }
 
     #[inline(always)]

@@ -178,11 +178,19 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn find_record(&self, hash: u64, key: &FlowKey<A>, now: Tick, flow: &mut Flow<A>) -> bool {
-        let Some(bucket) = A::restore().get_ptr(hash as u32 & A::restore_mask()) else {
-            return false;
-        };
         // SAFETY: the map returned the pointer. Another CPU may be writing: a record carries a check for that.
-        unsafe { (*bucket).find(key, now, flow) }
+        A::records(hash).is_some_and(|bucket| unsafe { (*bucket).find(key, now, flow) })
+    }
+
+    #[inline(always)]
+    fn is_recorded_as_taken(&self, hash: u64, key: &FlowKey<A>, own: &FlowKey<A>, now: Tick) -> bool {
+        // SAFETY: as for `find_record`.
+        A::records(hash).is_some_and(|bucket| unsafe { (*bucket).is_taken(key, own, now) })
+    }
+
+    #[inline(always)]
+    fn is_taken(&self) -> bool {
+        A::is_taken()
     }
 
     #[inline(always)]
@@ -197,10 +205,9 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn keep_record(&self, hash: u64, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
-        if tracing() {
-            return;
-        }
-        if let Some(bucket) = A::restore().get_ptr_mut(hash as u32 & A::restore_mask()) {
+        if let Some(bucket) = A::records(hash)
+            && !tracing()
+        {
             // SAFETY: as for `find_record`.
             unsafe { (*bucket).keep(key, flow, now) };
         }
@@ -240,15 +247,8 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn service(&self, key: &ServiceKey, service: &mut Service) -> bool {
-        // SAFETY: copied out at once.
-        match unsafe { maps::SERVICES.get(key) } {
-            Some(found) => {
-                // SAFETY: both are values of maps.
-                unsafe { copy(found, service) };
-                true
-            }
-            None => false,
-        }
+        // SAFETY: copied out at once; both are values of maps.
+        unsafe { maps::SERVICES.get(key).map(|found| copy(found, service)).is_some() }
     }
 
     #[inline(always)]

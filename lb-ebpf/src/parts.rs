@@ -18,7 +18,14 @@ pub(crate) extern "C" fn sctp_checksum_change(difference: u32, len: u32) -> u32 
 
 /// What needs no packet, for one family.
 macro_rules! tables {
-    ($family:ty, $claim:ident, $keep_records:ident) => {
+    ($family:ty, $is_taken:ident, $claim:ident, $keep_records:ident) => {
+        /// 1 where the tuple is taken.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $is_taken() -> u32 {
+            u32::from(lb_common::pipeline::is_taken(&without_packet::<$family>()))
+        }
+
         /// 1 where the tuple is claimed.
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -41,8 +48,8 @@ fn without_packet<A: Family>() -> Kernel<Frame, A> {
     Kernel::new(Frame { context: XdpContext::new(core::ptr::null_mut()) })
 }
 
-tables!(V4, claim_ipv4, keep_records_ipv4);
-tables!(V6, claim_ipv6, keep_records_ipv6);
+tables!(V4, is_taken_ipv4, claim_ipv4, keep_records_ipv4);
+tables!(V6, is_taken_ipv6, claim_ipv6, keep_records_ipv6);
 
 /// The three parts of one program for one family, and the way through them.
 macro_rules! parts {

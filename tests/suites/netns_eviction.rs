@@ -13,12 +13,16 @@ use lb_tests::{
 
 const ROUNDS: u32 = 40;
 
+/// So few that new flows keep asking for the source ports of flows whose halves are lost, and enough for them all.
+const FEW_PORTS: &str = "60000-60799";
+
 fn survives_evictions(
     family: IpFamily,
     routing: Routing,
     services: fn(&Topology) -> Vec<Service>,
 ) -> Evicted {
-    let cluster = Cluster::start(routing, 2, services).unwrap();
+    let topology = Topology::new(routing, 2).unwrap();
+    let cluster = Cluster::start_on(topology, &["--snat-ports", FEW_PORTS], services).unwrap();
     let sessions = [(Kind::Connections, 4), (Kind::Exchange, 12), (Kind::Download, 12), (Kind::Upload, 8)];
     let target = Target::tcp(EXTERNAL_IP.of(family), 80);
     let load = Load::start(&cluster.topology.client, target, &sessions).unwrap();
@@ -27,13 +31,18 @@ fn survives_evictions(
     for round in 0..ROUNDS {
         total.add(evictor.evict().unwrap());
         if let Err(error) = load.advance(2) {
-            panic!("{family}, round {round}, {total:?}: {error:#}");
+            panic!("{family}, round {round}, {total:?}: {error:#}\n{}", counters(&cluster));
         }
     }
     load.finish().unwrap();
-    let maps = cluster.agents[0].maps().unwrap();
-    println!("{total:?} {:?} {:?}", maps.stats().unwrap(), maps.drops().unwrap());
+    println!("{total:?}\n{}", counters(&cluster));
     total
+}
+
+/// What the first node counted.
+fn counters(cluster: &Cluster) -> String {
+    let maps = cluster.agents[0].maps().unwrap();
+    format!("{:?}\n{:?}", maps.stats().unwrap(), maps.drops().unwrap())
 }
 
 #[test]

@@ -162,6 +162,15 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
         records.get(&self.bucket(hash)).is_some_and(|bucket| bucket.find(key, now, flow))
     }
 
+    fn is_recorded_as_taken(&self, hash: u64, key: &FlowKey<A>, own: &FlowKey<A>, now: Tick) -> bool {
+        let records = A::of(self.tables).restore.borrow();
+        records.get(&self.bucket(hash)).is_some_and(|bucket| bucket.is_taken(key, own, now))
+    }
+
+    fn is_taken(&self) -> bool {
+        pipeline::is_taken(self)
+    }
+
     fn claim(&self) -> bool {
         pipeline::claim(self)
     }

@@ -6,7 +6,7 @@ use crate::{
     checksum,
     drop_reason::DropReason,
     flow::{FLOW_ENCAPSULATED, FLOW_LOCAL, Flow, FlowKey},
-    snat,
+    hash, snat,
     stat::Stat,
     time::Tick,
     trace::Step,
@@ -63,6 +63,10 @@ fn claim_reverse<H: Hook>(hook: &H, workspace: &mut Workspace<H::Address>) -> Op
             reverse.l4_delta = checksum::combine(reverse.l4_delta, change);
             key.dst_port_be = port_be;
         }
+        if hook.is_taken() {
+            hook.count(Stat::PortProbes);
+            continue;
+        }
         match try_claim(hook, opens, key, reverse, holder, now) {
             Claim::Won => {
                 let port = u32::from(u16::from_be(key.dst_port_be));
@@ -80,6 +84,16 @@ fn claim_reverse<H: Hook>(hook: &H, workspace: &mut Workspace<H::Address>) -> Op
         }
     }
     Some(DropReason::SnatPortsExhausted)
+}
+
+/// True where the reverse tuple in the workspace belongs to a living flow although the table lost its half: the endpoint
+/// goes on sending to it, and the half will be restored.
+#[inline(always)]
+pub fn is_taken<H: Hook>(hook: &H) -> bool {
+    let Some(Workspace { own, key, now, .. }) = workspace(hook) else {
+        return true;
+    };
+    hook.is_recorded_as_taken(hash::flow(key), key, own, *now)
 }
 
 enum Claim {

@@ -139,6 +139,17 @@ pub trait Hook {
         now: Tick,
         flow: &mut Flow<Self::Address>,
     ) -> bool;
+    /// True where a living flow that the flow table may have lost has the tuple, see
+    /// [`RestoreBucket::is_taken`](crate::flow::RestoreBucket::is_taken).
+    fn is_recorded_as_taken(
+        &self,
+        hash: u64,
+        key: &FlowKey<Self::Address>,
+        own: &FlowKey<Self::Address>,
+        now: Tick,
+    ) -> bool;
+    /// Runs [`is_taken`](super::is_taken), as [`claim`](Self::claim).
+    fn is_taken(&self) -> bool;
     /// Runs [`claim`](super::claim). A hook may do it in a function of its own: the workspace holds all it needs.
     fn claim(&self) -> bool;
     /// Runs [`keep_records`](super::keep_records), as [`claim`](Self::claim).

@@ -29,7 +29,7 @@ mod way;
 
 pub use answer::answer;
 pub use bytes::Bytes;
-pub use claim::claim;
+pub use claim::{claim, is_taken};
 pub use follow::keep_records;
 pub use hook::{
     FIB_FRAG_NEEDED, FIB_NO_NEIGHBOUR, FIB_NOT_FORWARDED, FIB_SUCCESS, Hook, InsertError, Route, Stage,
@@ -86,7 +86,7 @@ pub fn run<H: Hook>(hook: &mut H) -> Verdict {
 #[inline(always)]
 fn workspace<'a, H: Hook>(hook: &H) -> Option<&'a mut Workspace<H::Address>> {
     // SAFETY: null or valid by `Hook`; taken once on each way, by `decide` or by `error::translate`, and meanwhile by
-    // `claim` and `keep_records` only, whose callers do not touch theirs before they return.
+    // `claim`, `is_taken` and `keep_records` only, whose callers do not touch theirs before they return.
     unsafe { hook.workspace().as_mut() }
 }
 

@@ -112,6 +112,36 @@ fn an_expired_claim_is_stolen() {
     assert_eq!(lab.programs.events(Stat::PortStolen).unwrap(), 1);
 }
 
+/// A client's socket whose flow asks first for `port`.
+fn rival(port: u16) -> (Ipv4Addr, u16) {
+    let (min, max) = (lb_common::snat::PORT_MIN, lb_common::snat::PORT_MAX);
+    let first = |from| {
+        let hash = lb_common::hash::flow(&key(from, TO_REMOTE, TCP));
+        lb_common::snat::candidate(hash, 0, min, max)
+    };
+    let clients = (1..=u8::MAX).map(|last| Ipv4Addr::new(198, 51, 100, last));
+    let mut sockets = clients.flat_map(|client| (1024..=u16::MAX).map(move |number| (client, number)));
+    sockets.find(|from| *from != FROM && first(*from) == port).unwrap()
+}
+
+#[test]
+fn a_living_flow_that_the_table_lost_keeps_its_source_port() {
+    let mut lab = lab();
+    let opening = tcp(FROM, TO_REMOTE, SYN);
+    xdp(&lab, &opening);
+    let port = source_port(&forward(&mut lab, &opening));
+    let reply = tcp((REMOTE_POD, POD_PORT), (NODE, port), SYN_ACK);
+    xdp(&lab, &reply);
+    lab.programs.hash::<FlowKey, Flow>(map::FLOWS).unwrap().remove(&key(reply.src, reply.dst, TCP)).unwrap();
+
+    let other = tcp(rival(port), TO_REMOTE, SYN);
+    assert_eq!(xdp(&lab, &other).verdict, XDP_REDIRECT);
+    assert_ne!(source_port(&forward(&mut lab, &other)), port);
+    assert_eq!(lab.programs.events(Stat::PortProbes).unwrap(), 1);
+    let reply = xdp(&lab, &reply);
+    assert_eq!((read(&reply.packet).src, read(&reply.packet).dst), (TO_REMOTE, FROM));
+}
+
 #[test]
 fn the_choice_of_endpoint_is_the_rings_and_spreads_evenly() {
     let mut lab = lab();
