@@ -1,10 +1,10 @@
 //! Any bytes as what an API server sends: the lines of a watch, then a list.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::time::Instant;
 
 use lb_model::object::{ObjectKey, Snapshot};
 use lb_sources::{
-    Consumer,
+    Consumer, SecretSelector,
     kube::{
         change::{self, Change},
         sets::Sets,
@@ -24,7 +24,7 @@ const LONGEST_WALK: usize = 6;
 
 /// Follows the bytes as the streams and sets of the agent do, from a list with the good Service in it.
 pub fn run(bytes: &[u8]) {
-    let mut sets = Sets::new(CONSUMER, BTreeSet::new());
+    let mut sets = Sets::new(CONSUMER, SecretSelector::default());
     for kind in CONSUMER.kinds() {
         sets.take(Change::Listed(*kind, good(*kind)));
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lb_model::object::ObjectKey;
 use lb_proxy::status::{self, Settings, Timing, Wanted};
-use lb_sources::{Cluster, Consumer, Source};
+use lb_sources::{Cluster, Consumer, SecretSelector, Source};
 use lb_tests::{
     api_server::{ApiServer, Fault, Operation, Request, Resource},
     wait::until_async,
@@ -37,7 +37,7 @@ impl Proxy {
         let (stop, files) = (CancellationToken::new(), TempDir::new().unwrap());
         let kubeconfig = files.path().join("config");
         server.write_kubeconfig(&kubeconfig);
-        let source = Source::Kubernetes { kubeconfig: Some(kubeconfig), secrets: BTreeSet::new() };
+        let source = Source::Kubernetes { kubeconfig: Some(kubeconfig), secrets: SecretSelector::default() };
         let feed = source.start(Consumer::Ingress, CancellationToken::new()).await.unwrap();
         let cluster: Cluster = feed.cluster.unwrap();
         let settings = Settings {

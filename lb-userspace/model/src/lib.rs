@@ -21,6 +21,7 @@ pub mod dump;
 pub mod explain;
 pub mod faulty;
 pub mod ingress;
+pub mod ingress_class;
 pub mod memory;
 pub mod object;
 pub mod op;

@@ -6,6 +6,7 @@ use lb_model::{
     ingress::{
         BackendPort, Ingress, IngressBackend, IngressPath, IngressRule, IngressTls, PathType, TlsSecret,
     },
+    ingress_class::ClassSelector,
     object::{Endpoint, EndpointPort, EndpointSlice, ObjectKey, Protocol, Service, ServicePort, Snapshot},
 };
 use lb_proxy::compile::{Cache, Settings, compile};
@@ -18,7 +19,10 @@ const ROUNDS: usize = 15;
 const FINDS: usize = 100_000;
 
 fn main() {
-    let settings = Settings { serve_unclassed: true, ..Settings::default() };
+    let settings = Settings {
+        class: ClassSelector { unclassed: true, ..ClassSelector::default() },
+        ..Settings::default()
+    };
     let snapshot = cluster();
     let mut cache = Cache::default();
     let config = compile(&snapshot, &settings, &mut cache);

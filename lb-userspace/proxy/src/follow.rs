@@ -98,7 +98,8 @@ fn wanted_status(
     given: &[IpAddr],
     own: Option<IpAddr>,
 ) -> Wanted {
-    let ours = snapshot.ingresses.iter().filter(|(_, ingress)| compile::is_ours(ingress, snapshot, settings));
+    let is_ours = |ingress| settings.class.selects(ingress, &snapshot.ingress_classes);
+    let ours = snapshot.ingresses.iter().filter(|(_, ingress)| is_ours(ingress));
     Wanted {
         addresses: status::addresses(given, own, snapshot),
         ingresses: ours.map(|(key, ingress)| (key.clone(), ingress.published.clone())).collect(),

@@ -8,8 +8,8 @@ use std::{
 };
 
 use clap::Parser;
-use lb_model::{cidr::Cidr, ingress::BackendPort, object::ObjectKey};
-use lb_sources::Source;
+use lb_model::{cidr::Cidr, ingress::BackendPort, ingress_class::ClassSelector, object::ObjectKey};
+use lb_sources::{SecretSelector, Source};
 
 use crate::{
     compile::{self, DefaultBackend},
@@ -114,16 +114,23 @@ impl Options {
             Some(folder) => Source::Manifests(folder.clone()),
             None => Source::Kubernetes {
                 kubeconfig: self.kubeconfig.clone(),
-                secrets: self.default_certificate.iter().cloned().collect(),
+                secrets: SecretSelector {
+                    named: self.default_certificate.iter().cloned().collect(),
+                    class: self.class(),
+                },
             },
         }
+    }
+
+    /// Which Ingresses are served.
+    fn class(&self) -> ClassSelector {
+        ClassSelector { name: self.ingress_class.clone(), unclassed: self.manifests.is_some() }
     }
 
     /// What compiling goes by.
     pub fn compile_settings(&self) -> compile::Settings {
         compile::Settings {
-            ingress_class: self.ingress_class.clone(),
-            serve_unclassed: self.manifests.is_some(),
+            class: self.class(),
             default_backend: self.default_backend.clone(),
             default_certificate: self.default_certificate.clone(),
         }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, thread};
 
 use clap::Parser;
+use lb_model::ingress_class::CONTROLLER;
 use lb_sources::{Consumer, Feed};
 use tokio::{runtime, sync::watch, task};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Options,
-    compile::CONTROLLER,
     drain::{self, Signals},
     dump::Dump,
     follow::{Compiler, Follower},

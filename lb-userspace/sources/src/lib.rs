@@ -23,7 +23,10 @@ pub mod translate;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use lb_model::object::{ObjectKey, Snapshot};
+use lb_model::{
+    ingress_class::ClassSelector,
+    object::{ObjectKey, Snapshot},
+};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -44,10 +47,18 @@ pub enum Source {
     Kubernetes {
         /// How to reach it; the cluster that this pod runs in where there is none.
         kubeconfig: Option<PathBuf>,
-        /// Secrets to read besides those that Ingresses refer to, such as that of a default certificate. The agent
-        /// reads none.
-        secrets: BTreeSet<ObjectKey>,
+        /// The Secrets to read. The agent reads none.
+        secrets: SecretSelector,
     },
+}
+
+/// The Secrets that sluice-ingress reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretSelector {
+    /// Those that Ingresses of ours refer to; which these are.
+    pub class: ClassSelector,
+    /// Those that are wanted besides, such as that of a default certificate.
+    pub named: BTreeSet<ObjectKey>,
 }
 
 /// What a source publishes.

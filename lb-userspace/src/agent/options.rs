@@ -1,13 +1,13 @@
 //! Flags of `sluice agent`.
 
-use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
 use lb_common::{abi::capacity, snat};
 use lb_model::cidr::Cidr;
 
 use crate::dataplane::{attach::Mode, loader::Settings, spec::Sizes};
-use lb_sources::Source;
+use lb_sources::{SecretSelector, Source};
 
 /// `sluice agent`.
 #[derive(Clone, Debug, Args)]
@@ -92,7 +92,9 @@ impl Options {
     pub fn source(&self) -> Source {
         match &self.manifests {
             Some(folder) => Source::Manifests(folder.clone()),
-            None => Source::Kubernetes { kubeconfig: self.kubeconfig.clone(), secrets: BTreeSet::new() },
+            None => {
+                Source::Kubernetes { kubeconfig: self.kubeconfig.clone(), secrets: SecretSelector::default() }
+            }
         }
     }
 

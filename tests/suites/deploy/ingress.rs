@@ -108,7 +108,7 @@ fn the_proxys_role_gets_secrets_by_name_and_writes_status_lease_and_events() {
 #[test]
 fn the_class_and_the_drain_are_those_of_the_program() {
     let class = documents("ingressclass.yaml").remove(0);
-    assert_eq!(class["spec"]["controller"], lb_proxy::compile::CONTROLLER);
+    assert_eq!(class["spec"]["controller"], lb_model::ingress_class::CONTROLLER);
     let seconds = |id: &str| -> f64 {
         let command = Options::command();
         let flag = command.get_arguments().find(|flag| flag.get_id() == id).unwrap();

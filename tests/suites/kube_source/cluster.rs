@@ -10,7 +10,7 @@ use std::{
 };
 
 use lb_model::object::{ObjectKey, Snapshot};
-use lb_sources::{Consumer, Feed, Source, Status};
+use lb_sources::{Consumer, Feed, SecretSelector, Source, Status};
 use lb_tests::api_server::{ApiServer, Operation, Request, Resource};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,10 +35,10 @@ impl Cluster {
         Self::start_for(Consumer::Agent, BTreeSet::new(), prepare).await
     }
 
-    /// The same for either program; `secrets` are read besides those that Ingresses refer to.
+    /// The same for either program; Secrets in `named` are read besides those that Ingresses refer to.
     pub(crate) async fn start_for(
         consumer: Consumer,
-        secrets: BTreeSet<ObjectKey>,
+        named: BTreeSet<ObjectKey>,
         prepare: impl FnOnce(&ApiServer),
     ) -> Self {
         let server = ApiServer::start().await;
@@ -50,6 +50,7 @@ impl Cluster {
         let kubeconfig = files.path().join("config");
         server.write_kubeconfig(&kubeconfig);
         let stop = CancellationToken::new();
+        let secrets = SecretSelector { named, ..SecretSelector::default() };
         let source = Source::Kubernetes { kubeconfig: Some(kubeconfig), secrets };
         let feed = source.start(consumer, stop.clone()).await.unwrap();
         let lost_anchor = Arc::new(AtomicBool::new(false));

@@ -24,7 +24,7 @@ pub(crate) fn ingress(name: &str, host: &str, secret: Option<&str>) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {"name": name, "namespace": "default"},
-        "spec": {"tls": tls, "rules": [{"host": host, "http": {"paths": [
+        "spec": {"ingressClassName": "sluice", "tls": tls, "rules": [{"host": host, "http": {"paths": [
             {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "anchor", "port": {"number": 80}}}},
         ]}}]},
     })

@@ -8,10 +8,8 @@ mod faults;
 mod ingress;
 mod secrets;
 
-use std::collections::BTreeSet;
-
 use lb_model::object::Snapshot;
-use lb_sources::{Consumer, Error, Source};
+use lb_sources::{Consumer, Error, SecretSelector, Source};
 use lb_tests::api_server::{ApiServer, Resource};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -109,8 +107,10 @@ async fn the_source_ends_when_told_to() {
     let files = TempDir::new().unwrap();
     server.write_kubeconfig(&files.path().join("config"));
     let stop = CancellationToken::new();
-    let source =
-        Source::Kubernetes { kubeconfig: Some(files.path().join("config")), secrets: BTreeSet::new() };
+    let source = Source::Kubernetes {
+        kubeconfig: Some(files.path().join("config")),
+        secrets: SecretSelector::default(),
+    };
     let feed = source.start(Consumer::Agent, stop.clone()).await.unwrap();
     stop.cancel();
     tokio::time::timeout(DEADLINE, feed.task).await.expect("it ends").unwrap();
@@ -124,11 +124,11 @@ async fn the_source_ends_when_told_to() {
 #[tokio::test]
 async fn a_configuration_that_can_never_work_is_one_clear_error() {
     let missing = TempDir::new().unwrap().path().join("config");
-    let source = Source::Kubernetes { kubeconfig: Some(missing.clone()), secrets: BTreeSet::new() };
+    let source = Source::Kubernetes { kubeconfig: Some(missing.clone()), secrets: SecretSelector::default() };
     let error = source.start(Consumer::Agent, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, Error::Kubeconfig { .. }), "{error:?}");
     assert!(error.to_string().contains(missing.to_str().unwrap()), "{error}");
-    let error = Source::Kubernetes { kubeconfig: None, secrets: BTreeSet::new() }
+    let error = Source::Kubernetes { kubeconfig: None, secrets: SecretSelector::default() }
         .start(Consumer::Agent, CancellationToken::new())
         .await
         .unwrap_err();

@@ -1,11 +1,15 @@
 //! Secrets: read by name, again and again, and never all of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use lb_model::object::{ObjectKey, Snapshot};
+use lb_model::{
+    ingress_class::CONTROLLER,
+    object::{ObjectKey, Snapshot},
+};
 use lb_sources::{Consumer, Status};
 use lb_tests::api_server::{Fault, Operation, Request, Resource};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{
     cluster::Cluster,
@@ -155,4 +159,84 @@ async fn a_name_that_would_lead_elsewhere_is_never_asked_for() {
     let snapshot = cluster.until("the first snapshot", |_| true).await;
     assert!(snapshot.refused[0].message.starts_with("spec.tls[0].secretName: "), "{:?}", snapshot.refused);
     assert_eq!(cluster.server.count(|request| request.resource == Resource::Secrets), 0);
+}
+
+#[tokio::test]
+async fn a_new_ingress_is_not_judged_before_its_secret_was_asked_for() {
+    let mut cluster = proxy(|server| server.apply(secret("cert", "one"))).await;
+    cluster.until("the first snapshot", |_| true).await;
+    let gate = Arc::new(Notify::new());
+    cluster.server.fail(Resource::Secrets, Operation::Get, Fault::Hold(gate.clone()), 1);
+    cluster.server.apply(ingress("web", "a.example", Some("cert")));
+    cluster.server.until_requested("the Secret", 1, gets("cert")).await;
+    cluster.server.apply(ingress("plain", "b.example", None));
+    let snapshot = cluster.until("what needs no Secret", |s| host_of(s, "plain").is_some()).await;
+    assert_eq!(host_of(&snapshot, "web"), None, "it waits for the answer");
+    gate.notify_one();
+    let snapshot = cluster.until("the Ingress", |s| host_of(s, "web").is_some()).await;
+    assert_eq!(certificate(&snapshot, "cert").as_deref(), Some("one"), "both at once");
+}
+
+#[tokio::test]
+async fn an_ingress_that_names_another_secret_keeps_its_own_until_there_is_an_answer() {
+    let mut cluster = proxy(|server| {
+        server.apply(ingress("web", "a.example", Some("cert")));
+        server.apply(secret("cert", "one"));
+    })
+    .await;
+    cluster.until("the first snapshot", |_| true).await;
+    let gate = Arc::new(Notify::new());
+    cluster.server.fail(Resource::Secrets, Operation::Get, Fault::Hold(gate.clone()), 1);
+    cluster.server.apply(ingress("web", "c.example", Some("absent")));
+    cluster.server.until_requested("the other Secret", 1, gets("absent")).await;
+    cluster.server.apply(ingress("plain", "b.example", None));
+    let snapshot = cluster.until("what needs no Secret", |s| host_of(s, "plain").is_some()).await;
+    assert_eq!(host_of(&snapshot, "web").as_deref(), Some("a.example"));
+    assert_eq!(certificate(&snapshot, "cert").as_deref(), Some("one"));
+    gate.notify_one();
+    // That there is no such Secret is an answer, too.
+    let changed = |s: &Snapshot| host_of(s, "web").as_deref() == Some("c.example");
+    let snapshot = cluster.until("the change", changed).await;
+    assert!(snapshot.secrets.is_empty());
+}
+
+#[tokio::test]
+async fn secrets_of_other_controllers_ingresses_are_not_asked_for_before_they_are_ours() {
+    let theirs = |host| {
+        let mut object = ingress("theirs", host, Some("theirs"));
+        object["spec"]["ingressClassName"] = json!("nginx");
+        object
+    };
+    let mut cluster = proxy(|server| {
+        server.apply(ingress("web", "a.example", Some("cert")));
+        server.apply(secret("cert", "one"));
+        server.apply(theirs("b.example"));
+        server.apply(secret("theirs", "two"));
+    })
+    .await;
+    cluster.until("the first snapshot", |_| true).await;
+    cluster.server.apply(theirs("c.example"));
+    cluster.until("a change", |s| host_of(s, "theirs").as_deref() == Some("c.example")).await;
+    assert_eq!((cluster.server.count(gets("cert")), cluster.server.count(gets("theirs"))), (1, 0));
+    // Ours by its class, without a word from the Ingress.
+    cluster.server.apply(json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+        "metadata": {"name": "nginx"}, "spec": {"controller": CONTROLLER}}));
+    let is_judged = |s: &Snapshot| s.ingress_classes.contains_key("nginx") && host_of(s, "theirs").is_some();
+    let snapshot = cluster.until("the class and the Ingress", is_judged).await;
+    assert_eq!(certificate(&snapshot, "theirs").as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn a_change_of_the_ingress_has_its_secret_read_again_soon() {
+    let mut cluster = proxy(|server| {
+        server.apply(ingress("web", "a.example", Some("cert")));
+        server.apply(secret("cert", "one"));
+    })
+    .await;
+    cluster.until("the first snapshot", |_| true).await;
+    let start = tokio::time::Instant::now();
+    cluster.server.apply(secret("cert", "two"));
+    cluster.server.apply(ingress("web", "b.example", Some("cert")));
+    cluster.until("the content", |snapshot| certificate(snapshot, "cert").as_deref() == Some("two")).await;
+    assert!(start.elapsed() < std::time::Duration::from_secs(8), "without the change it takes ten seconds");
 }

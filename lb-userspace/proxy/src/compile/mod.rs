@@ -3,7 +3,6 @@
 mod annotation;
 mod backend;
 mod cache;
-mod class;
 mod default_backend;
 mod more_hosts;
 mod path;
@@ -21,7 +20,6 @@ use lb_model::object::{ObjectKey, Snapshot};
 use self::{annotation::Annotations, backend::Backends, cache::Patterns, refusals::Refusals};
 pub use self::{
     cache::Cache,
-    class::{CONTROLLER, is_ours},
     refusals::reason,
     settings::{DefaultBackend, Settings},
 };
@@ -82,7 +80,8 @@ fn read_ingresses<'a>(
     settings: &Settings,
     refusals: &mut Refusals,
 ) -> Vec<Ingress<'a>> {
-    let ours = snapshot.ingresses.iter().filter(|(_, object)| is_ours(object, snapshot, settings));
+    let is_ours = |object| settings.class.selects(object, &snapshot.ingress_classes);
+    let ours = snapshot.ingresses.iter().filter(|(_, object)| is_ours(object));
     let mut ingresses: Vec<_> = ours
         .filter_map(|(key, object)| {
             let (annotations, findings) = annotation::read(object);

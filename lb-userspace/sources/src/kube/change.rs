@@ -24,6 +24,8 @@ pub enum Change {
     Applied(Box<Translation>, Arrival),
     /// An object is gone.
     Deleted(Kind, ObjectKey, Arrival),
+    /// A Secret could not be asked for, for the time being; what is known of it stays.
+    Unanswered(ObjectKey),
 }
 
 impl Change {
@@ -32,6 +34,7 @@ impl Change {
         match self {
             Self::Listed(kind, _) | Self::Deleted(kind, ..) => *kind,
             Self::Applied(translation, _) => translation.kind,
+            Self::Unanswered(_) => Kind::Secret,
         }
     }
 }

@@ -16,15 +16,15 @@ pub mod change;
 mod secrets;
 pub mod sets;
 mod stream;
+mod wanted;
 pub mod wire;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use lb_model::object::ObjectKey;
 use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinHandle, JoinSet},
@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::announcer::{Announcer, Cluster};
-use self::{change::Change, secrets::Secrets, sets::Sets, stream::KindStream};
-use super::{Consumer, Error, publish::Publisher};
+use self::{change::Change, secrets::Secrets, sets::Sets, stream::KindStream, wanted::Names};
+use super::{Consumer, Error, SecretSelector, publish::Publisher};
 
 /// Shortest time between two snapshots: a change that comes alone is published at once, a burst as few snapshots.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -66,10 +66,10 @@ async fn from_file(path: &Path) -> Result<Config, Error> {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
 }
 
-/// Starts the streams and publishes what they bring. `secrets` are read besides those that Ingresses refer to.
+/// Starts the streams and publishes what they bring.
 pub(super) fn start(
     consumer: Consumer,
-    secrets: BTreeSet<ObjectKey>,
+    secrets: SecretSelector,
     client: &Client,
     publisher: Publisher,
     stop: CancellationToken,
@@ -101,7 +101,7 @@ async fn merge(
     mut changes: mpsc::Receiver<Change>,
     mut sets: Sets,
     mut publisher: Publisher,
-    names: watch::Sender<Option<BTreeSet<ObjectKey>>>,
+    names: watch::Sender<Option<Names>>,
 ) {
     let mut next = Instant::now();
     while let Some(change) = changes.recv().await {
@@ -117,7 +117,11 @@ async fn merge(
         }
         if let Some(wanted) = sets.wanted_secrets() {
             names.send_if_modified(|before| {
-                before.replace(wanted.clone()).is_none_or(|before| before != wanted)
+                let is_changed = before.as_ref() != Some(wanted);
+                if is_changed {
+                    *before = Some(wanted.clone());
+                }
+                is_changed
             });
         }
         if let Some(snapshot) = sets.snapshot() {

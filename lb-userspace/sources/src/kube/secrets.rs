@@ -1,9 +1,10 @@
 //! Secrets, each by its name: a proxy that may list them could read every password of the cluster.
 //!
-//! There is no watch of a single Secret that would need less than `get`, so each is read again after a while.
+//! There is no watch of a single Secret that would need less than `get`, so each is read again after a while, and soon
+//! where an Ingress changes that refers to it.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     time::{Duration, Instant as Clock},
 };
@@ -21,6 +22,7 @@ use tracing::warn;
 use super::{
     change::{self, Change},
     stream::backoff,
+    wanted::Names,
 };
 use crate::{
     Consumer,
@@ -32,6 +34,8 @@ use crate::{
 const AGE: Duration = Duration::from_secs(10);
 /// … or older, with so many names that more than one request in this time would be needed.
 const PACE: Duration = Duration::from_millis(20);
+/// How old an answer is at least before an Ingress that changed has its Secret read again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Failures in a row of one name, after which the others need not wait for it any longer.
@@ -48,10 +52,14 @@ enum Answer {
     Failed(String),
 }
 
-/// A name and when to ask for it.
-struct Due {
-    at: Instant,
-    key: ObjectKey,
+/// A name that is wanted.
+struct Name {
+    /// Where the number that it is wanted under is another, it is asked for anew.
+    number: u64,
+    /// When to ask for it; before all others where there was no answer yet.
+    due: Option<Instant>,
+    /// When it was asked for the last time.
+    asked: Instant,
     failures: u32,
 }
 
@@ -61,11 +69,10 @@ pub(super) struct Secrets {
     reporter: Reporter,
     changes: mpsc::Sender<Change>,
     /// Names; none before it is known which.
-    wanted: watch::Receiver<Option<BTreeSet<ObjectKey>>>,
-    /// Names in the order in which they are asked for.
-    queue: VecDeque<Due>,
-    /// Names of the first round that are still to be answered, and what was answered.
-    first: Option<(BTreeSet<ObjectKey>, Vec<Translation>)>,
+    wanted: watch::Receiver<Option<Names>>,
+    names: BTreeMap<ObjectKey, Name>,
+    /// The same in the order in which they are asked for.
+    queue: BTreeSet<(Option<Instant>, ObjectKey)>,
     backoff: ExponentialBackoff,
 }
 
@@ -74,26 +81,31 @@ impl Secrets {
         client: Client,
         reporter: Reporter,
         changes: mpsc::Sender<Change>,
-        wanted: watch::Receiver<Option<BTreeSet<ObjectKey>>>,
+        wanted: watch::Receiver<Option<Names>>,
     ) -> Self {
-        let (queue, first) = (VecDeque::new(), Some(Default::default()));
-        Self { client, reporter, changes, wanted, queue, first, backoff: backoff() }
+        let (names, queue) = Default::default();
+        Self { client, reporter, changes, wanted, names, queue, backoff: backoff() }
     }
 
     /// Runs until the sets are gone.
     pub(super) async fn run(mut self) {
         let mut earliest = Instant::now();
         loop {
-            let due = self.queue.front().map(|due| due.at.max(earliest));
+            // Somebody waits for the first answer about a name: what is only read again keeps the pace.
+            let due = self.queue.first().map(|(due, _)| due.map(|due| due.max(earliest)));
             let time = async {
                 match due {
-                    Some(at) => sleep_until(at).await,
+                    Some(Some(at)) => sleep_until(at).await,
+                    Some(None) => {}
                     None => pending().await,
                 }
             };
             let is_heard = tokio::select! {
                 biased;
-                changed = self.wanted.changed() => changed.is_ok() && self.take_names().await,
+                changed = self.wanted.changed() => {
+                    self.take_names();
+                    changed.is_ok()
+                }
                 () = time => {
                     earliest = Instant::now() + PACE;
                     self.ask_next().await
@@ -105,86 +117,73 @@ impl Secrets {
         }
     }
 
-    /// Puts names that are new before all others, and forgets those that nobody wants any more.
-    async fn take_names(&mut self) -> bool {
-        let Some(wanted) = self.wanted.borrow_and_update().clone() else { return true };
-        let (kept, gone): (VecDeque<_>, VecDeque<_>) =
-            self.queue.drain(..).partition(|due| wanted.contains(&due.key));
-        self.queue = kept;
-        for Due { key, .. } in gone {
-            if let Some((open, answers)) = &mut self.first {
-                open.remove(&key);
-                answers.retain(|answer| answer.key != key);
-            } else if !self.send(Change::Deleted(Kind::Secret, key, change::deleted(Clock::now()))).await {
-                return false;
-            }
-        }
-        let known: BTreeSet<_> = self.queue.iter().map(|due| due.key.clone()).collect();
-        for key in wanted.difference(&known).cloned() {
-            if let Some((open, _)) = &mut self.first {
-                open.insert(key.clone());
-            }
-            self.queue.push_front(Due { at: Instant::now(), key, failures: 0 });
+    /// Forgets names that nobody wants any more, and puts those in the queue that are to be asked for.
+    fn take_names(&mut self) {
+        let wanted = self.wanted.borrow_and_update();
+        let Some(wanted) = wanted.as_ref() else { return };
+        self.names.retain(|key, _| wanted.contains_key(key));
+        self.queue.retain(|(_, key)| wanted.contains_key(key));
+        for (key, number) in wanted {
+            let now = Instant::now();
+            let due = match self.names.get_mut(key) {
+                Some(name) if name.number == *number => continue,
+                Some(name) => {
+                    name.number = *number;
+                    let before = name.due;
+                    name.due = before.map(|due| due.min(now.max(name.asked + AGAIN)));
+                    self.queue.remove(&(before, key.clone()));
+                    name.due
+                }
+                None => {
+                    let name = Name { number: *number, due: None, asked: now, failures: 0 };
+                    self.names.insert(key.clone(), name);
+                    None
+                }
+            };
+            self.queue.insert((due, key.clone()));
         }
         if self.queue.is_empty() {
             self.reporter.connected();
         }
-        self.end_first_round().await
     }
 
     /// Asks for the first name of the queue; false where nobody listens any more.
     async fn ask_next(&mut self) -> bool {
-        let Some(Due { key, failures, .. }) = self.queue.pop_front() else { return true };
+        let Some((due, key)) = self.queue.pop_first() else { return true };
         let answer = self.get(&key).await;
-        let arrived = Clock::now();
-        let (change, failures) = match answer {
+        let (asked, arrived) = (Instant::now(), Clock::now());
+        let change = match answer {
             Answer::There(object) => {
                 let translation = translate::translate(Consumer::Ingress, Kind::Secret, &object);
-                (Some(Change::Applied(Box::new(translation), change::applied(&object, arrived))), 0)
+                Some(Change::Applied(Box::new(translation), change::applied(&object, arrived)))
             }
-            Answer::Absent => (Some(Change::Deleted(Kind::Secret, key.clone(), change::deleted(arrived))), 0),
+            Answer::Absent => Some(Change::Deleted(Kind::Secret, key.clone(), change::deleted(arrived))),
             Answer::Forbidden(status) => {
-                (Some(Change::Applied(Box::new(forbidden(&key, &status)), change::deleted(arrived))), 0)
+                Some(Change::Applied(Box::new(forbidden(&key, &status)), change::deleted(arrived)))
             }
             Answer::Failed(why) => {
                 self.pause(&key, &why).await;
-                (None, failures + 1)
+                None
             }
         };
-        if change.is_some() {
-            self.backoff = backoff();
-            self.reporter.connected();
-            self.reporter.event();
-        }
-        let is_heard = match &mut self.first {
-            Some((open, answers)) => {
-                if change.is_some() || failures >= ATTEMPTS {
-                    open.remove(&key);
-                }
-                if let Some(Change::Applied(translation, _)) = change {
-                    answers.push(*translation);
-                }
-                self.end_first_round().await
+        let Some(name) = self.names.get_mut(&key) else { return !self.changes.is_closed() };
+        name.asked = asked;
+        name.failures = if change.is_some() { 0 } else { name.failures + 1 };
+        // One that failed is tried again at once, before the others go on without it.
+        let is_again = (1..ATTEMPTS).contains(&name.failures);
+        name.due = if is_again { due } else { Some(Instant::now() + AGE) };
+        self.queue.insert((name.due, key.clone()));
+        let change = match change {
+            Some(change) => {
+                self.backoff = backoff();
+                self.reporter.connected();
+                self.reporter.event();
+                change
             }
-            None => match change {
-                Some(change) => self.send(change).await,
-                None => !self.changes.is_closed(),
-            },
+            None if is_again => return !self.changes.is_closed(),
+            None => Change::Unanswered(key),
         };
-        if (1..ATTEMPTS).contains(&failures) {
-            self.queue.push_front(Due { at: Instant::now(), key, failures });
-        } else {
-            self.queue.push_back(Due { at: Instant::now() + AGE, key, failures });
-        }
-        is_heard
-    }
-
-    /// Says what there is as soon as every name was asked for.
-    async fn end_first_round(&mut self) -> bool {
-        match self.first.take_if(|(open, _)| open.is_empty()) {
-            Some((_, answers)) => self.send(Change::Listed(Kind::Secret, answers)).await,
-            None => true,
-        }
+        self.send(change).await
     }
 
     async fn send(&self, change: Change) -> bool {

@@ -7,9 +7,12 @@ use std::{
 
 use lb_model::object::{ObjectKey, Refusal, Snapshot};
 
-use super::change::Change;
+use super::{
+    change::Change,
+    wanted::{Names, Wanted},
+};
 use crate::{
-    Arrival, Consumer,
+    Arrival, Consumer, SecretSelector,
     translate::{self, Kind, Outcome, Translation},
 };
 
@@ -17,8 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Sets {
     consumer: Consumer,
-    /// Secrets that are wanted whatever Ingresses say.
-    secrets: BTreeSet<ObjectKey>,
+    wanted: Wanted,
     /// Kinds whose first list is complete.
     listed: BTreeSet<Kind>,
     /// The objects as they were last usable.
@@ -26,53 +28,81 @@ pub struct Sets {
     refused: BTreeMap<(Kind, ObjectKey), Vec<Refusal>>,
     /// `refused` has news for the snapshot.
     refused_changed: bool,
-    /// Ingresses were listed, or are others than when the Secrets that they want were asked for.
-    ingresses_changed: bool,
+    /// Something changed that `wanted` goes by.
+    is_unsettled: bool,
 }
 
 impl Sets {
-    /// Nothing yet, of the kinds that `consumer` follows. `secrets` are wanted besides those that Ingresses refer to.
-    pub fn new(consumer: Consumer, secrets: BTreeSet<ObjectKey>) -> Self {
+    /// Nothing yet, of the kinds that `consumer` follows.
+    pub fn new(consumer: Consumer, secrets: SecretSelector) -> Self {
         Self {
             consumer,
-            secrets,
+            wanted: Wanted::new(secrets),
             listed: BTreeSet::new(),
             usable: Snapshot::default(),
             refused: BTreeMap::new(),
             refused_changed: false,
-            ingresses_changed: false,
+            is_unsettled: false,
         }
     }
 
     /// Takes a change. Gives its arrival back where anything is different now and an event brought it.
     pub fn take(&mut self, change: Change) -> Option<Arrival> {
         let kind = change.kind();
+        if let Some(secret) = secret_of(&change) {
+            if !self.wanted.wants(secret) {
+                return None;
+            }
+            self.is_unsettled |= self.wanted.answer(secret);
+        }
         let (changed, arrival) = match change {
             Change::Listed(kind, translations) => (self.replace(kind, translations), None),
             Change::Applied(translation, arrival) => (self.put(*translation), Some(arrival)),
             Change::Deleted(kind, key, arrival) => (self.remove(kind, &key), Some(arrival)),
+            Change::Unanswered(_) => (false, None),
         };
-        self.ingresses_changed |= changed && kind == Kind::Ingress && self.listed.contains(&kind);
+        self.is_unsettled |= changed && matches!(kind, Kind::Ingress | Kind::IngressClass);
         arrival.filter(|_| changed)
     }
 
-    /// Everything, once every kind was listed.
+    /// Everything, once every kind was listed and there was an answer about every Secret that is wanted.
     pub fn snapshot(&mut self) -> Option<Snapshot> {
+        self.settle();
         if mem::take(&mut self.refused_changed) {
             self.usable.refused = self.refused.values().flatten().cloned().collect();
         }
-        (self.listed.len() == self.consumer.kinds().len()).then(|| self.usable.clone())
+        (self.listed.len() == self.consumer.kinds().len()).then(|| {
+            let mut snapshot = self.usable.clone();
+            if self.consumer.follows(Kind::Secret) {
+                snapshot.ingresses = self.wanted.published().clone();
+            }
+            snapshot
+        })
     }
 
-    /// Names of the Secrets that are wanted, where they may be others than before. None before every Ingress is known.
-    pub fn wanted_secrets(&mut self) -> Option<BTreeSet<ObjectKey>> {
-        mem::take(&mut self.ingresses_changed).then(|| {
-            let referred = self.usable.ingresses.iter().flat_map(|(key, ingress)| {
-                let names = ingress.tls.iter().filter_map(|entry| entry.secret.as_ref());
-                names.map(|name| ObjectKey::new(&key.namespace, name))
-            });
-            referred.chain(self.secrets.iter().cloned()).collect()
-        })
+    /// Names of the Secrets that are wanted; none before it is known which.
+    pub(super) fn wanted_secrets(&mut self) -> Option<&Names> {
+        self.settle();
+        self.knows_ingresses().then(|| self.wanted.names())
+    }
+
+    /// True where it is known which Ingresses there are and whose.
+    fn knows_ingresses(&self) -> bool {
+        [Kind::Ingress, Kind::IngressClass, Kind::Secret].iter().all(|kind| self.consumer.follows(*kind))
+            && [Kind::Ingress, Kind::IngressClass].iter().all(|kind| self.listed.contains(kind))
+    }
+
+    /// Decides which Secrets are wanted and which Ingresses can be published.
+    fn settle(&mut self) {
+        if !self.knows_ingresses() || !mem::take(&mut self.is_unsettled) {
+            return;
+        }
+        for secret in self.wanted.settle(&self.usable) {
+            self.remove(Kind::Secret, &secret);
+        }
+        if self.wanted.is_complete() {
+            self.listed.insert(Kind::Secret);
+        }
     }
 
     /// A list says what there is, and by silence what is gone.
@@ -99,7 +129,11 @@ impl Sets {
             Outcome::Skipped => self.remove(kind, &key),
             Outcome::Served(object) => {
                 let refusals_changed = self.refuse(kind, &key, refused);
-                object.put(key, &mut self.usable) || refusals_changed
+                let changed = object.put(key.clone(), &mut self.usable);
+                if changed && kind == Kind::Ingress {
+                    self.wanted.touch(key);
+                }
+                changed || refusals_changed
             }
             Outcome::Refused => {
                 if translate::contains(kind, &key, &self.usable) {
@@ -135,6 +169,17 @@ impl Sets {
     }
 }
 
+/// The Secret that a change is an answer about.
+fn secret_of(change: &Change) -> Option<&ObjectKey> {
+    match change {
+        Change::Applied(translation, _) => {
+            Some(&translation.key).filter(|_| translation.kind == Kind::Secret)
+        }
+        Change::Deleted(Kind::Secret, key, _) | Change::Unanswered(key) => Some(key),
+        Change::Deleted(..) | Change::Listed(..) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -152,7 +197,7 @@ mod tests {
     }
 
     fn listed(services: Vec<Translation>) -> Sets {
-        let mut sets = Sets::new(Consumer::Agent, BTreeSet::new());
+        let mut sets = Sets::new(Consumer::Agent, SecretSelector::default());
         sets.take(Change::Listed(Kind::Node, vec![]));
         sets.take(Change::Listed(Kind::EndpointSlice, vec![]));
         assert_eq!(sets.snapshot(), None, "Services are still to come");

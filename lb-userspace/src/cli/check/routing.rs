@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lb_model::object::{ObjectKey, Refusal, Snapshot};
+use lb_model::{
+    ingress_class::{CONTROLLER, ClassSelector},
+    object::{ObjectKey, Refusal, Snapshot},
+};
 use lb_proxy::compile::{self, Cache, Settings};
 
 use super::report::{At, Report, Severity};
@@ -33,7 +36,8 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     // As for a folder of manifests, with which nobody but Sluice is concerned.
-    let settings = Settings { serve_unclassed: true, ..Settings::default() };
+    let class = ClassSelector { unclassed: true, ..ClassSelector::default() };
+    let settings = Settings { class, ..Settings::default() };
     for refusal in compile::compile(snapshot, &settings, &mut Cache::default()).refusals {
         let severity = severity(&refusal.reason);
         if let Some(at) = places.of(&refusal).or_else(|| defined(&refusal.kind, &refusal.object)) {
@@ -41,15 +45,14 @@ pub(super) fn check(
             report.add_at(at, severity, format!("{kind} {object}: {message}"));
         }
     }
-    let theirs =
-        snapshot.ingresses.iter().filter(|(_, object)| !compile::is_ours(object, snapshot, &settings));
+    let is_ours = |object| settings.class.selects(object, &snapshot.ingress_classes);
+    let theirs = snapshot.ingresses.iter().filter(|(_, object)| !is_ours(object));
     for (key, _) in theirs {
         if let Some(at) = defined("Ingress", key) {
             let message = format!(
                 "Ingress {key}: of a class of another controller, and not served; name the class {}, or one whose \
                  IngressClass names the controller {}",
-                settings.ingress_class,
-                compile::CONTROLLER
+                settings.class.name, CONTROLLER
             );
             report.add_at(at, Severity::Warning, message);
         }

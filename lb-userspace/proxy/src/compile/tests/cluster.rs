@@ -78,7 +78,7 @@ impl Cluster {
     /// With the Service `web`, port 80 named `http`, and an endpoint.
     pub(crate) fn new() -> Self {
         let mut cluster = Self::default();
-        cluster.settings.serve_unclassed = true;
+        cluster.settings.class.unclassed = true;
         cluster.service("web");
         cluster
     }
