@@ -1,10 +1,15 @@
 //! From snapshots to what is served, published and said.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lb_model::object::{Refusal, Snapshot};
 use lb_sources::{Announcer, Feed};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     Error, Options,
@@ -14,6 +19,9 @@ use crate::{
     serve::Shared,
     status::{self, Wanted},
 };
+
+/// How long a configuration that is served no more is kept at most after its last use.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Turns snapshots into configurations, one after the other.
 pub(crate) struct Compiler {
@@ -53,13 +61,20 @@ pub(crate) struct Follower {
 impl Follower {
     /// Runs until the source ends, which it should not.
     pub(crate) async fn run(mut self, feed: &mut Feed) -> Error {
-        while feed.snapshots.changed().await.is_ok() {
+        loop {
+            match timeout(SWEEP, feed.snapshots.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Error::Ended { what: "the source" },
+                Err(_) => {
+                    self.shared.drop_retired();
+                    continue;
+                }
+            }
             let snapshot = feed.snapshots.borrow_and_update().clone();
             if let Some(snapshot) = snapshot {
                 self.take(&snapshot);
             }
         }
-        Error::Ended { what: "the source" }
     }
 
     fn take(&mut self, snapshot: &Snapshot) {

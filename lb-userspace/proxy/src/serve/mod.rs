@@ -25,6 +25,7 @@ mod path;
 mod preamble;
 mod proxy_protocol;
 mod redirect;
+mod retired;
 mod route_state;
 mod shared;
 mod streams;

@@ -10,7 +10,7 @@ use lb_model::cidr::Cidr;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::Limiters;
+use super::{limits::Limiters, retired::Retired};
 use crate::{
     config::Config,
     observe::{LogWriter, Metrics},
@@ -37,6 +37,7 @@ pub(crate) struct Settings {
 /// What all threads share.
 pub(crate) struct Shared {
     pub(super) config: ArcSwap<Config>,
+    retired: Retired<Config>,
     /// Generation of `config`, for threads that have to let go of connections.
     changed: watch::Sender<u64>,
     pub(super) settings: Settings,
@@ -60,6 +61,7 @@ impl Shared {
     ) -> Self {
         Self {
             config: ArcSwap::default(),
+            retired: Retired::default(),
             changed: watch::Sender::new(0),
             settings,
             metrics,
@@ -76,7 +78,7 @@ impl Shared {
         let generation = self.config.load().generation + 1;
         config.generation = generation;
         let config = Arc::new(config);
-        self.config.store(config.clone());
+        self.retired.keep(self.config.swap(config.clone()));
         self.changed.send_replace(generation);
         let ingresses: std::collections::BTreeSet<_> =
             config.routes.iter().map(|route| (*route.ingress).clone()).collect();
@@ -84,6 +86,12 @@ impl Shared {
         self.metrics.retain(|ingress| ingresses.contains(ingress));
         self.metrics.reloaded(config, since.elapsed());
         tracing::info!(generation, ingresses = ingresses.len(), "configuration swapped");
+        self.drop_retired();
+    }
+
+    /// Drops configurations that are served no more and that no request uses.
+    pub(crate) fn drop_retired(&self) {
+        self.retired.drop_unused();
     }
 
     /// Tells of swaps.
