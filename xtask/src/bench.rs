@@ -13,12 +13,12 @@ pub(crate) fn run(json: Option<&Path>, args: &[String]) -> Result<ExitCode> {
         packages::is_root(),
         "the benchmarks load programs and make network namespaces: run them as root"
     );
-    packages::ensure_test_tools()?;
+    packages::ensure_bench_tools()?;
     bpffs::ensure()?;
     let sluice = build::run()?;
     build::test_programs()?;
     let mut bench = Command::new(build::release("bench"));
-    bench.env("SLUICE_BIN", sluice).args(args);
+    bench.env("SLUICE_BIN", sluice).env("SLUICE_INGRESS_BIN", build::release("sluice-ingress")).args(args);
     if let Some(file) = json {
         bench.arg("--json").arg(file);
     }

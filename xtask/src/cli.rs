@@ -50,7 +50,7 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Measure nanoseconds per packet, and packets per second beside nftables. Needs root.
+    /// Measure what a packet costs beside nftables, and a request beside nginx and haproxy. Needs root.
     Bench {
         /// Write the figures to this file.
         #[arg(long)]

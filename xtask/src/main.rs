@@ -13,6 +13,7 @@ mod ebpf;
 mod fuzz;
 mod lint;
 mod packages;
+mod services;
 mod test;
 mod toolchain;
 mod workspace;

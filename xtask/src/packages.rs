@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::command;
+use crate::{command, services};
 
 /// What the demo and the kernel tests call: (program, Debian's package).
 pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
@@ -21,6 +21,13 @@ pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
 
 /// What building the fuzz targets calls.
 pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
+
+/// What the benchmarks call besides the test tools.
+const BENCH_TOOLS: [(&str, &str); 4] =
+    [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("h2load", "nghttp2-client")];
+
+/// Those of them that come with a service, which has the name of the program.
+const BENCH_SERVICES: [&str; 2] = ["nginx", "haproxy"];
 
 /// True on Debian and what descends from it.
 pub(crate) fn is_debian() -> bool {
@@ -43,6 +50,16 @@ pub(crate) fn is_installed(package: &str) -> bool {
 /// Installs what the demo and the tests call, or says how to.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     ensure_tools(&TEST_TOOLS)
+}
+
+/// Installs what the benchmarks call. The services that come with it are not started, now or later.
+pub(crate) fn ensure_bench_tools() -> Result<()> {
+    ensure_test_tools()?;
+    let new: Vec<_> = BENCH_SERVICES.into_iter().filter(|name| command::find(name).is_none()).collect();
+    let denied = if new.is_empty() { None } else { Some(services::Denied::for_now()?) };
+    ensure_tools(&BENCH_TOOLS)?;
+    drop(denied);
+    new.into_iter().try_for_each(services::disable)
 }
 
 /// Installs those of the tools that are not in `PATH`, or says how to.

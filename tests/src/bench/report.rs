@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Median and extremes of several rounds, nanoseconds a packet.
+/// Median and extremes of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spread {
@@ -22,6 +22,24 @@ impl Spread {
     pub fn of(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
         Self { median: rounds[rounds.len() / 2], min: rounds[0], max: rounds[rounds.len() - 1] }
+    }
+}
+
+/// Two quantiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 99 of 100 are no longer.
+    pub p99: f64,
+}
+
+impl Quantiles {
+    /// The quantiles of `values`; not numbers where there is none.
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values.get(((values.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
+        Self { p50: at(0.5).unwrap_or(f64::NAN), p99: at(0.99).unwrap_or(f64::NAN) }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lb_tests::bench::{control, path, program, report};
+use lb_tests::bench::{control, ingress, path, program, report};
 
-/// Measures what a packet costs, and what a change in the cluster costs.
+/// Measures what a packet costs, what a change in the cluster costs, and what a request costs.
 #[derive(Parser)]
 struct Options {
     /// Write the figures to this file as JSON.
@@ -14,7 +14,9 @@ struct Options {
     #[arg(long)]
     part: Option<Part>,
     #[command(flatten)]
-    scale: control::Scale,
+    control: control::Scale,
+    #[command(flatten)]
+    ingress: ingress::Scale,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,6 +27,8 @@ enum Part {
     Path,
     /// The agent in a large cluster.
     Control,
+    /// The proxy, beside nginx and haproxy.
+    Ingress,
 }
 
 fn main() -> Result<()> {
@@ -48,12 +52,17 @@ fn main() -> Result<()> {
         path = path::measure()?;
         report::print("Whole way through a node: ns per packet on one core, client veth to pod veth", &path);
     }
-    let control = if wants(Part::Control) { Some(control::measure(options.scale)?) } else { None };
+    let control = if wants(Part::Control) { Some(control::measure(options.control)?) } else { None };
     if let Some(figures) = &control {
         control::print("The agent in a large cluster", figures);
     }
+    let ingress = if wants(Part::Ingress) { Some(ingress::measure(options.ingress)?) } else { None };
+    if let Some(figures) = &ingress {
+        ingress::print("The proxy: what a request costs, one core each", figures);
+    }
     if let Some(file) = options.json {
-        let figures = serde_json::json!({ "program": program, "path": path, "control": control });
+        let figures =
+            serde_json::json!({ "program": program, "path": path, "control": control, "ingress": ingress });
         std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)?;
     }
     Ok(())

@@ -8,14 +8,12 @@
 mod objects;
 
 use std::{
-    fs,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +22,7 @@ use self::objects::Objects;
 use crate::{
     agent::Agent,
     api_server::{ApiServer, Gone},
+    bench::{process, report::Quantiles},
     netns::Namespace,
     topo::{Routing, Topology},
     wait,
@@ -71,15 +70,6 @@ pub struct Figures {
     pub peak_rss_mib: f64,
 }
 
-/// Two quantiles.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Quantiles {
-    /// Median.
-    pub p50: f64,
-    /// 99 of 100 are no longer.
-    pub p99: f64,
-}
-
 /// Measures.
 ///
 /// # Errors
@@ -100,23 +90,23 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     agent.wait_ready()?;
     let first_sync_ms = millis(started.elapsed());
     let pid = agent.pid().context("the agent has ended")?;
-    let first_sync_cpu_ms = processor_ms(pid)?;
+    let first_sync_cpu_ms = process::processor_seconds(pid)? * 1e3;
     let seen = time_changes(scale, &server.api, &agent, &objects)?;
-    let change_cpu_ms = (processor_ms(pid)? - first_sync_cpu_ms) / f64::from(scale.changes);
+    let change_cpu_ms =
+        (process::processor_seconds(pid)? * 1e3 - first_sync_cpu_ms) / f64::from(scale.changes);
     let (_, metrics) = agent.admin("/metrics")?;
     let agent_ms = histogram(&metrics, "sluice_programming_duration_seconds")?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     Ok(Figures {
         services: scale.services,
         endpoints: ENDPOINTS,
         first_sync_ms,
         first_sync_cpu_ms,
         changes: scale.changes,
-        seen_ms: quantiles(seen),
+        seen_ms: Quantiles::of(seen),
         agent_ms,
         change_cpu_ms,
-        rss_mib: mebibytes(&status, "VmRSS:")?,
-        peak_rss_mib: mebibytes(&status, "VmHWM:")?,
+        rss_mib: process::mebibytes(pid, "VmRSS")?,
+        peak_rss_mib: process::mebibytes(pid, "VmHWM")?,
     })
 }
 
@@ -187,12 +177,6 @@ fn time_changes(scale: Scale, api: &ApiServer, agent: &Agent, objects: &Objects)
     Ok(took)
 }
 
-fn quantiles(mut values: Vec<f64>) -> Quantiles {
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| values.get(((values.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
-    Quantiles { p50: at(0.5).unwrap_or(f64::NAN), p99: at(0.99).unwrap_or(f64::NAN) }
-}
-
 /// The bounds, in milliseconds, of the buckets that the quantiles of a histogram in seconds fall into.
 fn histogram(metrics: &str, name: &str) -> Result<Quantiles> {
     let bucket = |line: &str| {
@@ -207,22 +191,6 @@ fn histogram(metrics: &str, name: &str) -> Result<Quantiles> {
         found.map_or(f64::NAN, |(bound, _)| bound * 1e3)
     };
     Ok(Quantiles { p50: at(0.5), p99: at(0.99) })
-}
-
-/// Milliseconds that a process has run, in user space and in the kernel (`utime` and `stime`, proc_pid_stat(5)).
-fn processor_ms(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The second field, a name in parentheses, may hold anything.
-    let fields = stat.rsplit_once(") ").context("no name in /proc/PID/stat")?.1;
-    let ticks: Vec<f64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-    let hertz = sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?;
-    Ok(ticks.iter().sum::<f64>() / hertz as f64 * 1e3)
-}
-
-fn mebibytes(status: &str, field: &str) -> Result<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kibibytes.map(|kibibytes| kibibytes / 1024.0).with_context(|| format!("no {field} of the agent"))
 }
 
 fn millis(time: Duration) -> f64 {
