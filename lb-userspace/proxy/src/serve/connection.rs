@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     body::ResponseBody,
-    transport::{LazyTimer, Received, Stream, Watched},
+    transport::{Flusher, Gathered, LazyTimer, Received, Stream, Watched, gathered},
 };
 
 /// Bytes of a request's head, or of its trailers, at most; with more it is answered 431.
@@ -107,7 +107,12 @@ async fn begin(
 }
 
 type Http1<S> = http1::UpgradeableConnection<Watched, S>;
-type Http2<S> = http2::Connection<Watched, S, Streams>;
+
+/// HTTP/2, and the way out for what it writes.
+struct Http2<S: Requests> {
+    http: http2::Connection<Gathered, S, Streams>,
+    flusher: Flusher,
+}
 
 fn http1<S: Requests>(stream: Watched, requests: S) -> Http1<S> {
     // The head's deadline is that of `Idle`, which costs no timer for each request.
@@ -119,7 +124,8 @@ fn http1<S: Requests>(stream: Watched, requests: S) -> Http1<S> {
 }
 
 fn http2<S: Requests>(stream: Watched, requests: S, patience: Duration) -> Http2<S> {
-    http2::Builder::new(Streams { patience })
+    let (stream, flusher) = gathered(stream);
+    let http = http2::Builder::new(Streams { patience })
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(PENDING_RESETS)
@@ -128,7 +134,18 @@ fn http2<S: Requests>(stream: Watched, requests: S, patience: Duration) -> Http2
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
-        .serve_connection(stream, requests)
+        .serve_connection(stream, requests);
+    Http2 { http, flusher }
+}
+
+impl<S: Requests> Future for Http2<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = Pin::new(&mut self.http).poll(cx).is_ready();
+        let failed = matches!(self.flusher.poll_flush(cx), Poll::Ready(Err(_)));
+        if ended || failed { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 /// What answers requests: [`handler::handle`], whose type has no name.
@@ -168,7 +185,7 @@ impl<S: Requests> Http for Http1<S> {
 
 impl<S: Requests> Http for Http2<S> {
     fn shut_down(&mut self) {
-        Pin::new(self).graceful_shutdown();
+        Pin::new(&mut self.http).graceful_shutdown();
     }
 }
 
