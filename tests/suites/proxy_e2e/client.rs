@@ -62,7 +62,7 @@ impl Client {
         let head = String::from_utf8_lossy(&head).into_owned();
         let status: u16 = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
         let mut response = Response { status, head, body: Vec::new() };
-        if matches!(status, 101 | 204 | 304) {
+        if matches!(status, 100 | 101 | 204 | 304) {
             return Some(response);
         }
         if let Some(length) = response.field("content-length") {

@@ -206,3 +206,17 @@ fn an_http_1_0_client_is_served_and_its_connection_closed() {
     assert!(client.is_closed());
     assert_eq!(endpoint.only().line(), "GET / HTTP/1.1");
 }
+
+#[test]
+fn where_an_http_1_0_client_names_no_host_the_endpoint_is_told_so() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
+    let any = ingress("web", "any", &[]).replace("- host: any\n    http:", "- http:");
+    let site = Site::start_in(namespace, &(any + &service("web", &[endpoint.address])), &[]);
+    assert_eq!(site.ask("GET / HTTP/1.0\r\n\r\n").status, 200);
+    let seen = endpoint.only();
+    assert_eq!((seen.line(), seen.fields("host")), ("GET / HTTP/1.1", vec![""]));
+}

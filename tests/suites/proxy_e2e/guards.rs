@@ -50,6 +50,7 @@ fn a_request_has_one_length() {
         (400, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
         (400, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: +3\r\n\r\nabc"),
         (400, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: gzip\r\n\r\nabc"),
+        (501, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
         (400, "POST / HTTP/1.0\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ]);
 }
@@ -68,6 +69,7 @@ fn malformed_fields_are_refused() {
 fn targets_that_are_no_path_are_refused() {
     refused(&[
         (405, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+        (405, "TRACE / HTTP/1.1\r\nHost: a.example\r\n\r\n"),
         (400, "OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n"),
         (400, "GET /../etc HTTP/1.1\r\nHost: a.example\r\n\r\n"),
         (400, "GET /%2e%2e/etc HTTP/1.1\r\nHost: a.example\r\n\r\n"),

@@ -3,6 +3,7 @@
 
 mod balance;
 mod client;
+mod differential;
 mod drain;
 mod endpoint;
 mod forwarding;

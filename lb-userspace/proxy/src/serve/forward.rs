@@ -20,9 +20,10 @@ const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Fields that concern one connection only (RFC 9110 §7.6.1), and `Proxy`, which CGI programs take for the address of
-/// a proxy (CVE-2016-5385). `Expect` has been answered by the proxy itself (§10.1.1).
-const HOP_BY_HOP: [HeaderName; 7] = [
+/// Fields that concern one connection only (RFC 9110 §7.6.1; RFC 7540 §3.2.1 for what goes with an upgrade to h2c), and
+/// `Proxy`, which CGI programs take for the address of a proxy (CVE-2016-5385). `Expect` has been answered by the proxy
+/// itself (§10.1.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::TE,
@@ -30,6 +31,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy"),
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// Where the client says that it came from: for access lists, limits and hashing.
@@ -212,6 +214,7 @@ mod tests {
             ("forwarded", "for=1.2.3.4"),
             ("x-forwarded-server", "evil"),
             ("proxy", "evil"),
+            ("http2-settings", "AAMAAABk"),
             ("accept", "*/*"),
         ]);
         strip(&mut headers, &all(), &client(&[]));

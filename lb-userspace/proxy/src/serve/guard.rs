@@ -65,7 +65,9 @@ impl Fields {
                 }
                 "connection" => fields.connection = true,
                 "upgrade" => fields.upgrade = true,
-                "te" | "expect" | "keep-alive" | "proxy-connection" | "proxy" => fields.hop_by_hop = true,
+                "te" | "expect" | "keep-alive" | "proxy-connection" | "proxy" | "http2-settings" => {
+                    fields.hop_by_hop = true;
+                }
                 other if is_forwarded(other) => fields.forwarded = true,
                 other => fields.underscores |= other.contains('_'),
             }
@@ -103,16 +105,20 @@ impl Target<'_> {
 /// Checks a request, and reads whom it asks for what.
 pub(super) fn check<B>(request: &Request<B>) -> Result<Target<'_>, Refused> {
     let uri = request.uri();
+    let method_not_allowed = |reason| Refused { status: StatusCode::METHOD_NOT_ALLOWED, reason };
     if request.method() == Method::CONNECT {
-        return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, reason: "this is no forward proxy" });
+        return Err(method_not_allowed("this is no forward proxy"));
+    }
+    // RFC 9110 §9.3.8: its answer would show scripts the cookies that they may not see.
+    if request.method() == Method::TRACE {
+        return Err(method_not_allowed("TRACE is not answered"));
     }
     if length(uri) > LONGEST_TARGET {
         return Err(Refused { status: StatusCode::URI_TOO_LONG, reason: "the request target is too long" });
     }
     let fields = Fields::of(request.headers());
-    // RFC 9112 §6.1: one Transfer-Encoding, whose last coding is chunked; nobody sends two in good faith.
-    if fields.transfer_encodings > 1 {
-        return Err(bad("more than one Transfer-Encoding"));
+    if fields.transfer_encodings > 0 {
+        check_coding(request.headers(), fields.transfer_encodings)?;
     }
     if fields.hosts > 1 {
         // RFC 9112 §3.2.
@@ -121,6 +127,21 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<Target<'_>, Refused> {
     let host = host_of(request)?;
     let path = path::normalise(uri.path()).map_err(|BadPath(reason)| bad(reason))?;
     Ok(Target { host, path, query: uri.query(), fields })
+}
+
+/// RFC 9112 §6.1: chunked once, and nothing beside it. hyper takes every list that ends with it, and undoes that alone:
+/// the endpoint would be told of none of the others.
+fn check_coding(headers: &HeaderMap, count: usize) -> Result<(), Refused> {
+    if count > 1 {
+        return Err(bad("more than one Transfer-Encoding"));
+    }
+    match headers.get(header::TRANSFER_ENCODING) {
+        Some(coding) if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+            let reason = "Transfer-Encoding is not chunked alone";
+            Err(Refused { status: StatusCode::NOT_IMPLEMENTED, reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn length(uri: &Uri) -> usize {
@@ -142,9 +163,14 @@ fn host_of<B>(request: &Request<B>) -> Result<Cow<'_, str>, Refused> {
             }
             authority
         }
-        // RFC 9112 §3.2.2: with a target in absolute form, Host does not count.
-        (Some(authority), _) => authority,
+        // RFC 9112 §3.2.2: with a target in absolute form, Host does not count; it must be a host all the same (§3.2).
+        (Some(authority), Some(field)) => {
+            host::parse(field).ok_or(bad("Host is not a host"))?;
+            authority
+        }
         (None, Some(field)) => field,
+        (_, None) if request.version() == Version::HTTP_11 => return Err(bad("no Host")),
+        (Some(authority), None) => authority,
         (None, None) if request.version() == Version::HTTP_10 => return Ok(Cow::Borrowed("")),
         (None, None) => return Err(bad("no Host")),
     };
@@ -197,6 +223,10 @@ mod tests {
         assert_eq!(status("/", v11, &[]), Err(400));
         assert_eq!(status("/", Version::HTTP_10, &[]), Ok(String::new()));
         assert_eq!(status("http://a/", v11, &[("host", "b")]), Ok("a".to_owned()));
+        assert_eq!(status("http://a/", v11, &[("host", "b/c")]), Err(400));
+        assert_eq!(status("http://a/", v11, &[]), Err(400));
+        assert_eq!(status("http://a/", Version::HTTP_10, &[]), Ok("a".to_owned()));
+        assert_eq!(status("http://a/", Version::HTTP_2, &[]), Ok("a".to_owned()));
         assert_eq!(status("http://a/", Version::HTTP_2, &[("host", "b")]), Err(400));
         assert_eq!(status("http://a/", Version::HTTP_2, &[("host", "A")]), Ok("a".to_owned()));
     }
@@ -205,6 +235,28 @@ mod tests {
     fn two_transfer_encodings_are_refused() {
         let fields = [("host", "a"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
         assert_eq!(status("/", Version::HTTP_11, &fields), Err(400));
+    }
+
+    #[test]
+    fn a_transfer_encoding_is_chunked_alone() {
+        for (coding, expected) in [
+            ("chunked", Ok("a".to_owned())),
+            ("Chunked", Ok("a".to_owned())),
+            ("chunked, chunked", Err(501)),
+            ("gzip, chunked", Err(501)),
+            (",chunked", Err(501)),
+        ] {
+            let fields = [("host", "a"), ("transfer-encoding", coding)];
+            assert_eq!(status("/", Version::HTTP_11, &fields), expected, "{coding}");
+        }
+    }
+
+    #[test]
+    fn trace_and_connect_are_refused() {
+        for method in [Method::TRACE, Method::CONNECT] {
+            let request = Request::builder().method(method).uri("http://a/").body(()).unwrap();
+            assert_eq!(check(&request).unwrap_err().status, StatusCode::METHOD_NOT_ALLOWED);
+        }
     }
 
     #[test]

@@ -162,6 +162,10 @@ pub(super) fn prepare(head: &mut Parts, plan: &Plan, connection: &Connection) {
     if let Some(vhost) = &plan.state.upstream_vhost {
         headers.insert(header::HOST, vhost.clone());
     }
+    if head.version == Version::HTTP_10 {
+        // It may name none; HTTP/1.1 has to say that there is none (RFC 9112 §3.2).
+        headers.entry(header::HOST).or_insert(HeaderValue::from_static(""));
+    }
     head.version = Version::HTTP_11;
     if plan.fields.repeats {
         join_cookies(headers);
