@@ -22,12 +22,11 @@ pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
 /// What building the fuzz targets calls.
 pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
 
-/// What the benchmarks call besides the test tools.
-const BENCH_TOOLS: [(&str, &str); 4] =
-    [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("h2load", "nghttp2-client")];
+/// What tests and benchmarks compare sluice-ingress with. Each comes with a service, which has the name of the program.
+pub(crate) const PROXIES: [(&str, &str); 2] = [("nginx", "nginx-light"), ("haproxy", "haproxy")];
 
-/// Those of them that come with a service, which has the name of the program.
-const BENCH_SERVICES: [&str; 2] = ["nginx", "haproxy"];
+/// What the benchmarks call besides all these.
+const BENCH_TOOLS: [(&str, &str); 2] = [("wrk", "wrk"), ("h2load", "nghttp2-client")];
 
 /// True on Debian and what descends from it.
 pub(crate) fn is_debian() -> bool {
@@ -47,19 +46,29 @@ pub(crate) fn is_installed(package: &str) -> bool {
     command::ask(&mut query).is_some_and(|status| status == "installed")
 }
 
-/// Installs what the demo and the tests call, or says how to.
+/// Installs what the demo and the tests call, or says how to; not the proxies of others.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     ensure_tools(&TEST_TOOLS)
 }
 
-/// Installs what the benchmarks call. The services that come with it are not started, now or later.
-pub(crate) fn ensure_bench_tools() -> Result<()> {
-    ensure_test_tools()?;
-    let new: Vec<_> = BENCH_SERVICES.into_iter().filter(|name| command::find(name).is_none()).collect();
+/// Installs the proxies of others. The services that come with them are not started, now or later.
+pub(crate) fn ensure_proxies() -> Result<()> {
+    let new: Vec<_> = PROXIES
+        .into_iter()
+        .map(|(program, _)| program)
+        .filter(|name| command::find(name).is_none())
+        .collect();
     let denied = if new.is_empty() { None } else { Some(services::Denied::for_now()?) };
-    ensure_tools(&BENCH_TOOLS)?;
+    ensure_tools(&PROXIES)?;
     drop(denied);
     new.into_iter().try_for_each(services::disable)
+}
+
+/// Installs what the benchmarks call.
+pub(crate) fn ensure_bench_tools() -> Result<()> {
+    ensure_test_tools()?;
+    ensure_proxies()?;
+    ensure_tools(&BENCH_TOOLS)
 }
 
 /// Installs those of the tools that are not in `PATH`, or says how to.

@@ -71,6 +71,7 @@ fn prepare() -> Result<PathBuf> {
          or `cargo xtask test unit` for the others"
     );
     packages::ensure_test_tools()?;
+    packages::ensure_proxies()?;
     bpffs::ensure()?;
     build::run()
 }
