@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::test::Group;
-use crate::{bench, build, ci, demo, docs, doctor, ebpf, fuzz, lint, test};
+use crate::{bench, build, ci, demo, docs, doctor, ebpf, fuzz, image, lint, test};
 
 /// Builds, tests, measures and shows Sluice.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Verb {
         #[arg(long)]
         bpf_only: bool,
     },
+    /// Build the container image as a file that containerd, Docker and podman load. No container engine is needed.
+    Image,
     /// Show it at work: a client, two nodes and pods in network namespaces, served by real agents. Needs root.
     Demo {
         /// Leave everything running and print what to try.
@@ -84,6 +86,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Build { bpf_only: true } => ebpf::build().map(|_| ExitCode::SUCCESS),
         Verb::Build { bpf_only: false } => build::run().map(|_| ExitCode::SUCCESS),
+        Verb::Image => image::run().map(|_| ExitCode::SUCCESS),
         Verb::Demo { keep: true, .. } => demo::run(&["--keep"]),
         Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
         Verb::Demo { .. } => demo::run(&[]),

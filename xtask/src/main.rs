@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod ebpf;
 mod fuzz;
+mod image;
 mod lint;
 mod packages;
 mod services;
