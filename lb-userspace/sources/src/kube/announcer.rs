@@ -175,11 +175,12 @@ fn of_secret(namespace: &str, name: &str) -> ObjectReference {
     }
 }
 
+/// The metadata alone: the rest may be what is refused for being unreadable.
 async fn reference<K>(api: Api<K>, name: &str) -> Result<ObjectReference, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
 {
-    Ok(api.get(name).await?.object_ref(&()))
+    Ok(api.get_metadata(name).await?.object_ref(&()))
 }
 
 /// At most so many bytes, at a character's boundary.
