@@ -60,30 +60,37 @@ async fn run(options: &Options) -> Result<(), Error> {
     let threads = Threads::start(&shared, threads, http, https)
         .map_err(|source| Error::System { what: "starting the threads that serve", source })?;
     let mut feed = options.source().start(Consumer::Ingress, stop.clone()).await?;
-    let follower = follower(options, &feed, &shared, &readiness, &stop);
+    let (wanted, watched) = watch::channel(Wanted::default());
+    let leads = stop.child_token();
+    let status = feed.cluster.as_ref();
+    let status =
+        status.map(|cluster| status::start(cluster, options.status_settings(), watched, leads.clone()));
+    let follower = follower(options, &feed, &shared, &readiness, wanted, &stop);
     tokio::select! {
         error = follower.run(&mut feed) => return Err(error),
         () = signals.next() => {}
     }
+    // Another need not wait until the Lease has run out, nor until the last connection has ended.
+    leads.cancel();
     drain::drain(&shared, &readiness, &mut signals, options.drain_delay, options.drain_timeout).await;
     stop.cancel();
     // A thread ends within its next tick.
     let _ = task::spawn_blocking(|| threads.join()).await;
+    if let Some(status) = status {
+        let _ = status.await;
+    }
     Ok(())
 }
 
-/// What follows the source; in a cluster it writes Events, and takes part in publishing the status of Ingresses.
+/// What follows the source; in a cluster it writes Events.
 fn follower(
     options: &Options,
     feed: &Feed,
     shared: &Arc<Shared>,
     readiness: &Arc<Readiness>,
+    wanted: watch::Sender<Wanted>,
     stop: &CancellationToken,
 ) -> Follower {
-    let (wanted, watched) = watch::channel(Wanted::default());
-    if let Some(cluster) = &feed.cluster {
-        status::start(cluster, options.status_settings(), watched, stop.clone());
-    }
     let announcer = feed.cluster.clone();
     let announcer = announcer.map(|cluster| cluster.announcer(CONTROLLER, &options.pod_name(), stop.clone()));
     Follower {

@@ -10,7 +10,7 @@ mod addresses;
 mod lease;
 mod publish;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, future::pending, net::IpAddr, time::Duration};
 
 use lb_model::object::ObjectKey;
 use lb_sources::Cluster;
@@ -69,9 +69,14 @@ pub fn start(
     let candidate = Candidate::new(cluster.client().clone(), settings);
     let publisher = Publisher::new(cluster.client().clone(), is_leading, wanted);
     tokio::spawn(async move {
+        // Where nothing is wanted any more, the Lease is still to be given up.
+        let publishing = async {
+            publisher.run().await;
+            pending::<()>().await;
+        };
         tokio::select! {
             () = candidate.run(leads, stop) => {}
-            () = publisher.run() => {}
+            () = publishing => {}
         }
     })
 }
