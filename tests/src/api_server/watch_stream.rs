@@ -82,11 +82,9 @@ impl Watch {
     async fn look(&mut self) -> bool {
         let (changes, version) = {
             let state = self.shared.state();
-            let new = state.log.iter().filter(|change| change.version > self.version);
-            (
-                new.filter(|change| change.resource == self.resource).cloned().collect::<Vec<_>>(),
-                state.version,
-            )
+            let seen = state.log.partition_point(|change| change.version <= self.version);
+            let new = state.log[seen..].iter().filter(|change| change.resource == self.resource);
+            (new.cloned().collect::<Vec<_>>(), state.version)
         };
         for change in changes {
             let Some(event) = self.event(change) else { continue };
