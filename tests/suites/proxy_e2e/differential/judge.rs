@@ -14,7 +14,7 @@ pub(super) fn judge(row: &Row, [sluice, nginx, haproxy]: &[Outcome; 3]) -> Vec<S
     if !found.is_empty() {
         complaints.push(format!("expected {:?}, but {}", row.expected, found.join(", ")));
     }
-    sluice.whole().for_each(|message| complaints.extend(canonical::faults(message)));
+    complaints.extend(sluice.whole().flat_map(canonical::faults).map(str::to_owned));
     if !sluice.is_next_served {
         complaints.push("the next client did not get what it asked for".to_owned());
     }
