@@ -74,16 +74,16 @@ impl RouteStates {
             inner.states.clear();
         }
         let state = inner.states.entry(Arc::as_ptr(route) as usize);
-        state.or_insert_with(|| Rc::new(RouteState::new(route, shared, upstreams))).clone()
+        state.or_insert_with(|| Rc::new(RouteState::new(config, route, shared, upstreams))).clone()
     }
 }
 
 impl RouteState {
-    fn new(route: &Arc<Route>, shared: &Shared, upstreams: &Upstreams) -> Self {
+    fn new(config: &Config, route: &Arc<Route>, shared: &Shared, upstreams: &Upstreams) -> Self {
         let policy = &route.policy;
-        let forward = |config: &Arc<crate::config::Upstream>| Forward {
-            upstream: upstreams.get(config),
-            config: config.clone(),
+        let forward = |upstream: &Arc<crate::config::Upstream>| Forward {
+            upstream: upstreams.get(config, upstream),
+            config: upstream.clone(),
         };
         let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::try_from(text).ok());
         Self {

@@ -1,7 +1,7 @@
 //! The upstreams of a configuration, with what is known of their endpoints.
 
 use std::{
-    cell::{Ref, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::BTreeMap,
     net::SocketAddr,
     rc::Rc,
@@ -17,6 +17,8 @@ use crate::config::{self, Config, UpstreamKey};
 pub(crate) struct Upstreams {
     /// Number of this thread: where its round robins begin.
     thread: usize,
+    /// Of the configuration that `known` follows.
+    generation: Cell<u64>,
     known: RefCell<BTreeMap<UpstreamKey, Rc<Upstream>>>,
 }
 
@@ -31,11 +33,12 @@ pub(crate) struct Upstream {
 impl Upstreams {
     /// None known yet.
     pub(crate) fn new(thread: usize) -> Self {
-        Self { thread, known: RefCell::default() }
+        Self { thread, generation: Cell::default(), known: RefCell::default() }
     }
 
-    /// What is known of an upstream of the newest configuration.
-    pub(crate) fn get(&self, upstream: &config::Upstream) -> Rc<Upstream> {
+    /// What is known of an upstream of the newest configuration, which a request may meet before this thread is told.
+    pub(crate) fn get(&self, config: &Config, upstream: &config::Upstream) -> Rc<Upstream> {
+        self.follow(config);
         if let Some(known) = self.known.borrow().get(&upstream.key) {
             return known.clone();
         }
@@ -46,6 +49,9 @@ impl Upstreams {
 
     /// Takes over a new configuration: endpoints that it lacks get no more requests from now on.
     pub(crate) fn follow(&self, config: &Config) {
+        if self.generation.replace(config.generation) == config.generation {
+            return;
+        }
         self.known.borrow_mut().retain(|key, known| {
             let wanted = config.upstreams.get(key);
             match wanted {
@@ -112,5 +118,43 @@ impl Upstream {
     /// Its endpoints for new requests.
     pub(crate) fn endpoints(&self) -> Ref<'_, [Rc<Endpoint>]> {
         Ref::map(self.endpoints.borrow(), Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Balance, UpstreamProtocol};
+
+    fn upstream(last: u8) -> Arc<config::Upstream> {
+        let key = UpstreamKey {
+            namespace: "default".to_owned(),
+            service: "web".to_owned(),
+            port: 80,
+            protocol: UpstreamProtocol::Http,
+            balance: Balance::RoundRobin,
+            by_cluster_ip: false,
+        };
+        let endpoint = config::Endpoint { address: ([10, 0, 0, last], 8080).into() };
+        Arc::new(config::Upstream { key, endpoints: vec![endpoint], draining: Vec::new() })
+    }
+
+    fn config(generation: u64, upstream: &Arc<config::Upstream>) -> Config {
+        let upstreams = BTreeMap::from([(upstream.key.clone(), upstream.clone())]);
+        Config { generation, upstreams, ..Config::default() }
+    }
+
+    #[test]
+    fn a_request_of_a_new_configuration_goes_to_none_of_the_endpoints_that_left() {
+        let upstreams = Upstreams::new(0);
+        let (old, new) = (upstream(1), upstream(2));
+        let chosen = |generation, wanted| {
+            let upstream = upstreams.get(&config(generation, wanted), wanted);
+            upstream.choose(&[], || 0).map(|endpoint| endpoint.address())
+        };
+        assert_eq!(chosen(1, &old), Some(old.endpoints[0].address));
+        assert_eq!(chosen(2, &new), Some(new.endpoints[0].address));
     }
 }
