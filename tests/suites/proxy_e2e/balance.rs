@@ -98,3 +98,17 @@ fn least_request_avoids_a_busy_endpoint() {
     go.send(()).unwrap();
     assert_eq!(waiting.last_mut().unwrap().response().text(), "slow");
 }
+
+#[test]
+fn the_address_of_the_service_is_asked_instead_of_its_endpoints() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let [endpoint, whole] = ["10.1.0.1:8000", "10.1.0.50:80"].map(|name| Endpoint::named(&namespace, name));
+    let service = service("web", &[endpoint.address]).replace("10.96.0.10", "10.1.0.50");
+    let text = ingress("web", "a.example", &[("service-upstream", "true")]) + &service;
+    let site = Site::start_in(namespace, &text, &[]);
+    assert_eq!(site.get("a.example", "/", &[]).text(), whole.address.to_string());
+    assert_eq!(endpoint.seen().len(), 0);
+}

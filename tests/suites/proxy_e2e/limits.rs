@@ -51,6 +51,18 @@ fn a_client_that_asks_too_often_is_answered_503() {
 }
 
 #[test]
+fn a_rate_may_be_one_of_seconds() {
+    if !possible() {
+        return;
+    }
+    let (site, endpoint) = site(&[("limit-rps", "1"), ("limit-burst-multiplier", "2")]);
+    let statuses: Vec<_> = (0..40).map(|_| site.get("a.example", "/", &[]).status).collect();
+    assert_eq!(statuses[..2], [200, 200]);
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert!(served < 40 && endpoint.seen().len() == served, "{statuses:?}");
+}
+
+#[test]
 fn requests_at_a_time_are_limited() {
     if !possible() {
         return;

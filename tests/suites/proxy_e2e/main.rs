@@ -1,6 +1,8 @@
 //! sluice-ingress over real sockets: clients and endpoints that send and see every byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+mod affinity;
+mod annotations;
 mod balance;
 mod client;
 mod differential;
@@ -10,6 +12,7 @@ mod forwarding;
 mod guards;
 mod http2;
 mod limits;
+mod matching;
 mod policies;
 mod proxy_protocol;
 mod retries;

@@ -52,6 +52,70 @@ fn redirects_go_where_they_say() {
 }
 
 #[test]
+fn redirects_to_https_and_their_statuses_are_for_the_ingress_to_say() {
+    if !possible() {
+        return;
+    }
+    let (site, endpoint) = site(&[]);
+    let service = service("web", &[endpoint.address]);
+    let tls = "spec:\n  tls: [{hosts: [a.example], secretName: none}]\n  rules";
+    let with_tls = |annotations: &[_]| {
+        ingress("web", "a.example", annotations).replace("spec:\n  rules", tls) + &service
+    };
+    site.apply(&with_tls(&[]));
+    assert_eq!(site.get("a.example", "/", &[]).status, 308);
+    site.apply(&with_tls(&[("ssl-redirect", "false")]));
+    assert_eq!(site.get("a.example", "/", &[]).status, 200);
+    for (redirect, code, status) in [
+        ("permanent-redirect", ("permanent-redirect-code", "308"), 308),
+        ("temporal-redirect", ("temporal-redirect-code", "307"), 307),
+    ] {
+        let annotations = [(redirect, "https://new.example/"), code];
+        site.apply(&(ingress("web", "a.example", &annotations) + &service));
+        assert_eq!(site.get("a.example", "/", &[]).status, status, "{redirect}");
+    }
+}
+
+#[test]
+fn an_ingress_may_keep_off_plain_http_and_choose_its_class() {
+    if !possible() {
+        return;
+    }
+    let (site, endpoint) = site(&[]);
+    let with = |key, value| {
+        let annotated = format!("namespace: default\n  annotations: {{{key}: {value:?}}}\nspec:");
+        ingress("web", "a.example", &[]).replace("namespace: default\nspec:", &annotated)
+            + &service("web", &[endpoint.address])
+    };
+    for (key, value, status) in [
+        ("kubernetes.io/ingress.allow-http", "false", 404),
+        ("kubernetes.io/ingress.allow-http", "true", 200),
+        ("kubernetes.io/ingress.class", "another", 404),
+        ("kubernetes.io/ingress.class", "sluice", 200),
+    ] {
+        site.apply(&with(key, value));
+        assert_eq!(site.get("a.example", "/", &[]).status, status, "{key}: {value}");
+    }
+}
+
+#[test]
+fn an_alias_is_served_as_the_host_itself_unless_a_rule_names_it() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let [web, other] = ["10.1.0.1:8000", "10.1.0.2:8000"].map(|name| Endpoint::named(&namespace, name));
+    let text = ingress("web", "a.example", &[("server-alias", "b.example, c.example")])
+        + &ingress("other", "c.example", &[])
+        + &service("web", &[web.address])
+        + &service("other", &[other.address]);
+    let site = Site::start_in(namespace, &text, &[]);
+    for (host, endpoint) in [("a.example", &web), ("b.example", &web), ("c.example", &other)] {
+        assert_eq!(site.get(host, "/", &[]).text(), endpoint.address.to_string(), "{host}");
+    }
+}
+
+#[test]
 fn access_goes_by_the_clients_address() {
     if !possible() {
         return;
@@ -60,6 +124,12 @@ fn access_goes_by_the_clients_address() {
     assert_eq!(site.get("a.example", "/", &[]).status, 200);
     assert_eq!(site.get("a.example", "/", &["X-Forwarded-For: 192.0.2.9"]).status, 200);
     assert_eq!(site.get("a.example", "/", &["X-Forwarded-For: 198.51.100.1"]).status, 403);
+    site.apply(
+        &(ingress("web", "a.example", &[("whitelist-source-range", "192.0.2.0/24")])
+            + &service("web", &[endpoint.address])),
+    );
+    assert_eq!(site.get("a.example", "/", &[]).status, 403);
+    assert_eq!(site.get("a.example", "/", &["X-Forwarded-For: 192.0.2.9"]).status, 200);
     site.apply(
         &(ingress("web", "a.example", &[("denylist-source-range", "198.51.100.0/24")])
             + &service("web", &[endpoint.address])),
@@ -146,35 +216,26 @@ fn browsers_are_answered_about_other_origins() {
 }
 
 #[test]
-fn a_cookie_keeps_a_client_at_its_endpoint() {
+fn browsers_are_told_what_the_ingress_says_of_other_origins() {
     if !possible() {
         return;
     }
-    let namespace = Site::namespace();
-    let endpoints: Vec<_> =
-        (1..=3).map(|n| Endpoint::named(&namespace, &format!("10.1.0.{n}:8000"))).collect();
-    let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
-    let annotations =
-        [("affinity", "cookie"), ("session-cookie-name", "stay"), ("session-cookie-max-age", "60")];
-    let text = ingress("web", "a.example", &annotations) + &service("web", &addresses);
-    let site = Site::start_in(namespace, &text, &[]);
-    let first = site.get("a.example", "/", &[]);
-    let set = first.field("set-cookie").unwrap().to_owned();
-    assert!(set.starts_with("stay=") && set.contains("; Max-Age=60") && set.contains("; HttpOnly"), "{set}");
-    assert!(!set.contains("10.1.0."), "{set}");
-    let cookie = format!("Cookie: a=b; {}", set.split(';').next().unwrap());
-    for _ in 0..8 {
-        let again = site.get("a.example", "/", &[&cookie]);
-        assert_eq!(again.text(), first.text());
-        assert_eq!(again.field("set-cookie"), None);
-    }
-    // Its endpoint leaves: the client gets another, and is told.
-    let left: Vec<_> =
-        addresses.iter().copied().filter(|address| address.to_string() != first.text()).collect();
-    site.apply(&(ingress("web", "a.example", &annotations) + &service("web", &left)));
-    let moved = site.get("a.example", "/", &[&cookie]);
-    assert_ne!(moved.text(), first.text());
-    assert!(moved.field("set-cookie").is_some());
+    let (site, _endpoint) = site(&[
+        ("enable-cors", "true"),
+        ("cors-allow-origin", "https://page.example"),
+        ("cors-allow-methods", "GET, PURGE"),
+        ("cors-allow-headers", "X-One,X-Two"),
+        ("cors-expose-headers", "X-Three"),
+        ("cors-allow-credentials", "false"),
+    ]);
+    let preflight = site.ask(
+        "OPTIONS / HTTP/1.1\r\nHost: a.example\r\nOrigin: https://page.example\r\nAccess-Control-Request-Method: PURGE\r\n\r\n",
+    );
+    assert_eq!(preflight.field("access-control-allow-methods"), Some("GET, PURGE"));
+    assert_eq!(preflight.field("access-control-allow-headers"), Some("X-One,X-Two"));
+    let response = site.get("a.example", "/", &["Origin: https://page.example"]);
+    assert_eq!(response.field("access-control-expose-headers"), Some("X-Three"));
+    assert_eq!(response.field("access-control-allow-credentials"), None);
 }
 
 #[test]

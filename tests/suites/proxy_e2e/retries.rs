@@ -116,6 +116,51 @@ fn statuses_are_retried_where_the_policy_says_so_and_never_for_a_post() {
 }
 
 #[test]
+fn no_more_endpoints_are_asked_than_the_policy_allows() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
+    let endpoints = service("web", &[dead(), endpoint.address]);
+    let with = |tries| ingress("web", "a.example", &[("proxy-next-upstream-tries", tries)]) + &endpoints;
+    let site = Site::start_in(namespace, &with("1"), &["--threads", "1"]);
+    let statuses = || -> Vec<_> { (0..4).map(|_| site.get("a.example", "/", &[]).status).collect() };
+    let once = statuses();
+    assert!(once.contains(&502) && once.contains(&200), "{once:?}");
+    site.apply(&with("2"));
+    assert_eq!(statuses(), [200; 4]);
+}
+
+#[test]
+fn no_endpoint_is_asked_once_the_time_for_all_is_over() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let silent = Endpoint::start(&namespace, "10.1.0.1:8000", |_, stream| {
+        // Until the proxy gives up.
+        let _ = std::io::Read::read(stream, &mut [0]);
+        false
+    });
+    let endpoint = Endpoint::named(&namespace, "10.1.0.2:8000");
+    let endpoints = service("web", &[silent.address, endpoint.address]);
+    let with = |limit| {
+        let annotations = [("proxy-read-timeout", "1"), ("proxy-next-upstream-timeout", limit)];
+        ingress("web", "a.example", &annotations) + &endpoints
+    };
+    let site = Site::start_in(namespace, &with("1"), &["--threads", "1"]);
+    let statuses = || {
+        let mut both = [(); 2].map(|()| site.get("a.example", "/", &[]).status);
+        both.sort_unstable();
+        both
+    };
+    assert_eq!(statuses(), [200, 504]);
+    site.apply(&with("0"));
+    assert_eq!(statuses(), [200, 200]);
+}
+
+#[test]
 fn an_answer_that_is_no_http_is_a_bad_gateway() {
     if !possible() {
         return;

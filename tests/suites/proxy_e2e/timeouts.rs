@@ -97,6 +97,40 @@ fn an_endpoint_that_says_nothing_is_a_gateway_timeout() {
 }
 
 #[test]
+fn an_endpoint_that_cannot_be_reached_is_a_gateway_timeout() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    // What goes there comes back in by the loopback device, where nobody takes it.
+    namespace.run("ip", &["route", "add", "10.2.0.0/16", "dev", "lo"]).unwrap();
+    let annotations = [("proxy-connect-timeout", "1"), ("proxy-next-upstream", "off")];
+    let text =
+        ingress("web", "a.example", &annotations) + &service("web", &["10.2.0.1:8000".parse().unwrap()]);
+    let site = Site::start_in(namespace, &text, &[]);
+    assert_eq!(site.get("a.example", "/", &[]).status, 504);
+}
+
+#[test]
+fn an_endpoint_that_takes_no_more_of_a_body_is_given_up() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    // The kernel accepts, and takes what fits into its buffers.
+    let listener = namespace.enter(|| std::net::TcpListener::bind("10.1.0.1:8000")).unwrap();
+    let annotations = [("proxy-send-timeout", "1"), ("proxy-body-size", "0"), ("proxy-next-upstream", "off")];
+    let text = ingress("web", "a.example", &annotations) + &service("web", &[listener.local_addr().unwrap()]);
+    let site = Site::start_in(namespace, &text, &[]);
+    let mut client = site.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n");
+    client.send(vec![7; 100_000_000]);
+    let errors = "sluice_ingress_upstream_errors_total{ingress=\"default/web\",error=\"timeout\"}";
+    lb_tests::wait::until_true("the endpoint is given up", || site.metric(errors) == 1.0)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", site.admin("/metrics").unwrap().1));
+}
+
+#[test]
 fn an_endpoint_that_breaks_off_its_response_breaks_the_clients_too() {
     if !possible() {
         return;

@@ -1,6 +1,6 @@
 //! Why an attempt at an endpoint came to nothing.
 
-use std::io;
+use std::{error::Error, io};
 
 /// Why there is no response. What is said here is for the log; clients get a status.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub(crate) enum Failure {
     /// The connection broke before the response.
     #[error("the connection broke: {0}")]
     Broken(hyper::Error),
-    /// No response within `proxy-read-timeout`.
-    #[error("no response in time")]
+    /// No response within `proxy-read-timeout`, or nothing of the request taken within `proxy-send-timeout`.
+    #[error("no answer, or no progress of the request, in time")]
     Timeout,
     /// What came back is not HTTP.
     #[error("the answer is not HTTP: {0}")]
@@ -28,7 +28,9 @@ pub(crate) enum Failure {
 impl Failure {
     /// Sorts what hyper says.
     pub(super) fn from_hyper(error: hyper::Error) -> Self {
-        if error.is_parse() {
+        if has_timed_out(&error) {
+            Self::Timeout
+        } else if error.is_parse() {
             Self::Invalid(error)
         } else if error.is_canceled() || error.is_closed() {
             Self::Unsent
@@ -58,4 +60,10 @@ impl Failure {
             Self::Invalid(_) => "invalid",
         }
     }
+}
+
+/// True where a write had made no progress for too long.
+fn has_timed_out(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)
 }
