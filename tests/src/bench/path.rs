@@ -10,7 +10,6 @@
 
 use std::{
     net::Ipv4Addr,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -29,7 +28,7 @@ use lb_common::{
 use nix::{
     net::if_::if_nametoindex,
     sched::{CpuSet, sched_setaffinity},
-    unistd::{Pid, gettid},
+    unistd::Pid,
 };
 
 use super::report::{Row, Spread};
@@ -209,7 +208,6 @@ impl Network {
     /// Sends a round's frames, pinned to the last CPU; nanoseconds a frame.
     fn drive(&self, forwarder: Forwarder, flows: Flows, sink: &mut Ebpf) -> Result<f64> {
         pin_to_last_cpu()?;
-        give_way()?;
         let list = match flows {
             Flows::Established(flows) => flows,
             Flows::New => FRAMES,
@@ -274,15 +272,6 @@ fn pin_to_last_cpu() -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(std::thread::available_parallelism()?.get() - 1)?;
     Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
-}
-
-/// Lets `ksoftirqd` run before this thread as soon as it has work: where it waits for its turn while frames go on being
-/// made, the receiving ring of 256 frames overflows.
-fn give_way() -> Result<()> {
-    let thread = gettid().to_string();
-    let status = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status().context("chrt")?;
-    ensure!(status.success(), "chrt: {status}");
-    Ok(())
 }
 
 /// The traffic programs, with a list of `list` frames to be sent through `out`.
