@@ -19,7 +19,7 @@ enum Verb {
         #[arg(long)]
         bpf_only: bool,
     },
-    /// Build the container image as a file that containerd, Docker and podman load. No container engine is needed.
+    /// Build the container image as a file for containerd. No container engine is needed.
     Image,
     /// Show it at work: a client, two nodes and pods in network namespaces, served by real agents. Needs root.
     Demo {

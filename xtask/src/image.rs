@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<PathBuf> {
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     archive::write(&image, file)?;
     eprintln!("built {}: {}", path.display(), image.name);
-    eprintln!("load it with `ctr -n k8s.io images import`, `docker load -i` or `podman load -i`");
+    eprintln!("load it on each node: ctr -n k8s.io images import FILE");
     Ok(path)
 }
 

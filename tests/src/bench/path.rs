@@ -229,7 +229,7 @@ impl Network {
         let dropped_at_door = matches!(forwarder, Forwarder::XdpDrop | Forwarder::TcDrop);
         ensure!(
             dropped_at_door || arrived * 100 >= u64::from(frames) * 90,
-            "only {arrived} of {frames} frames arrived"
+            "only {arrived} of {frames} frames arrived: the receiving ring overflowed; run this part again"
         );
         let finished = if dropped_at_door { u64::from(frames) } else { arrived };
         Ok(took.as_nanos() as f64 / finished as f64)

@@ -1,5 +1,5 @@
-//! An archive that containerd, Docker and podman load: an OCI image layout with the one file more that `docker load` of
-//! before version 25 asks for.
+//! An archive for containerd: an OCI image layout, with the one file more that `docker load` of before version 25 asks
+//! for.
 //!
 //! Sources: OCI image specification 1.1 (`image-layout.md`, `manifest.md`, `config.md`), Docker image specification 1.2.
 //! Equal programs give equal archives: there is no time in them, and root owns every file.
