@@ -103,18 +103,24 @@ impl Proxy {
         client.get("admin", path).await.ok()
     }
 
-    /// Waits until the admin server answers with a status; its text then.
-    pub(crate) async fn until_status(&self, path: &str, status: u16) -> String {
+    /// Asks until there is an answer, for as long as any wait may take.
+    async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         let asking = async {
             loop {
-                match self.admin(path).await {
-                    Some((found, text)) if found == status => return text,
-                    _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                match ask().await {
+                    Some(answer) => return answer,
+                    None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
                 }
             }
         };
         let answer = tokio::time::timeout(lb_tests::wait::DEADLINE, asking).await;
-        answer.unwrap_or_else(|_| panic!("{path} never answered {status}\n{}", self.log()))
+        answer.unwrap_or_else(|_| panic!("waited in vain: {what}\n{}", self.log()))
+    }
+
+    /// Waits until the admin server answers with a status; its text then.
+    pub(crate) async fn until_status(&self, path: &str, status: u16) -> String {
+        let right = async || self.admin(path).await.filter(|(found, _)| *found == status);
+        self.until(&format!("{path} answers {status}"), right).await.1
     }
 
     /// Status and text of a path of a host over HTTP.
@@ -124,13 +130,9 @@ impl Proxy {
 
     /// Waits until a path of a host is answered like this.
     pub(crate) async fn until_answer(&self, host: &str, path: &str, expected: (u16, &str)) {
-        let asking = async {
-            while self.get(host, path).await != (expected.0, expected.1.to_owned()) {
-                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-            }
-        };
-        let answer = tokio::time::timeout(lb_tests::wait::DEADLINE, asking).await;
-        assert!(answer.is_ok(), "{host}{path} was never answered {expected:?}\n{}", self.log());
+        let right =
+            async || (self.get(host, path).await == (expected.0, expected.1.to_owned())).then_some(());
+        self.until(&format!("{host}{path} is answered {expected:?}"), right).await;
     }
 
     /// The name of the certificate that a host gets, and what it answers to `/`; none where the handshake fails.
@@ -141,13 +143,8 @@ impl Proxy {
 
     /// Waits until a host gets a certificate.
     pub(crate) async fn until_certificate(&self, host: &str, trust: &Trust, name: &str) {
-        let asking = async {
-            while self.secure_get(host, trust).await.is_none_or(|(found, _)| found != name) {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        let answer = tokio::time::timeout(lb_tests::wait::DEADLINE, asking).await;
-        assert!(answer.is_ok(), "{host} never got the certificate {name}\n{}", self.log());
+        let right = async || self.secure_get(host, trust).await.filter(|(found, _)| found == name);
+        self.until(&format!("{host} gets the certificate {name}"), right).await;
     }
 
     /// The value of a series, 0 where there is none.
