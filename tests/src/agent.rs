@@ -252,8 +252,9 @@ fn program(variable: &str, name: &str) -> Result<PathBuf> {
         return Ok(path.into());
     }
     let own = std::env::current_exe()?;
-    let built = own.ancestors().map(|directory| directory.join("release").join(name));
+    let file = format!("{}-unknown-linux-gnu/release/{name}", std::env::consts::ARCH);
+    let built = own.ancestors().map(|directory| directory.join(&file));
     built.into_iter().find(|path| path.is_file()).with_context(|| {
-        format!("no target/release/{name}: run `cargo xtask build`, or name a program with {variable}")
+        format!("no target/{file}: run `cargo xtask build`, or name a program with {variable}")
     })
 }

@@ -6,21 +6,27 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use crate::architecture::Architecture;
 use crate::test::Group;
-use crate::{bench, build, ci, demo, docs, doctor, ebpf, fuzz, image, lint, test};
+use crate::{bench, build, charts, ci, demo, docs, doctor, ebpf, fuzz, image, lint, test};
 
 /// Builds, tests, measures and shows Sluice.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Verb {
-    /// Build the kernel programs and the `sluice` program in release mode.
+    /// Build the kernel programs, `sluice` and `sluice-ingress` in release mode, linked statically.
     Build {
         /// Build the kernel programs only.
         #[arg(long)]
         bpf_only: bool,
     },
-    /// Build the container image as a file for containerd. No container engine is needed.
-    Image,
+    /// Build the container images of `sluice` and `sluice-ingress` as files for containerd or Docker. No container
+    /// engine is needed.
+    Image {
+        /// The processor that they are for.
+        #[arg(long, value_enum, default_value_t = Architecture::HOST)]
+        arch: Architecture,
+    },
     /// Show it at work: a client, two nodes and pods in network namespaces, served by real agents. Needs root.
     Demo {
         /// Leave everything running and print what to try.
@@ -61,6 +67,12 @@ enum Verb {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Write the Helm chart, which is made from the kustomize base.
+    Charts {
+        /// Also have `helm` render it, and keep what it renders beside it.
+        #[arg(long)]
+        render: bool,
+    },
     /// Write the pages of `docs/` that are made from the code.
     Docs,
     /// Check formatting, lints, documentation, generated pages, dependencies and texts.
@@ -86,7 +98,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Build { bpf_only: true } => ebpf::build().map(|_| ExitCode::SUCCESS),
         Verb::Build { bpf_only: false } => build::run().map(|_| ExitCode::SUCCESS),
-        Verb::Image => image::run().map(|_| ExitCode::SUCCESS),
+        Verb::Image { arch } => image::run(arch).map(|_| ExitCode::SUCCESS),
         Verb::Demo { keep: true, .. } => demo::run(&["--keep"]),
         Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
         Verb::Demo { .. } => demo::run(&[]),
@@ -94,6 +106,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Test { group, filter, args, .. } => test::run(group, filter.as_deref(), &args),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),
+        Verb::Charts { render } => charts::run(render),
         Verb::Docs => docs::run(),
         Verb::Lint => lint::run(),
         Verb::Doctor => doctor::run(),

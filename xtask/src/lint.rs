@@ -9,15 +9,16 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{command, docs, workspace};
+use crate::{charts, command, docs, workspace};
 
 type Check = fn() -> Result<()>;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("formatting", formatting),
     ("clippy", clippy),
     ("documentation", documentation),
     ("generated pages", docs::check),
+    ("generated chart", charts::check),
     ("dependencies", dependencies::check),
     ("faults and their tests", faults::check),
     ("texts", texts::check),

@@ -1,8 +1,10 @@
 //! `cargo xtask VERB`: builds, tests, measures and shows Sluice. One file per verb.
 
+mod architecture;
 mod bench;
 mod bpffs;
 mod build;
+mod charts;
 mod ci;
 mod cli;
 mod command;

@@ -1,5 +1,6 @@
 //! Debian's packages: which of those we need are missing, and putting them there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,6 +25,9 @@ pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
 
 /// What tests and benchmarks compare sluice-ingress with. Each comes with a service, which has the name of the program.
 pub(crate) const PROXIES: [(&str, &str); 2] = [("nginx", "nginx-light"), ("haproxy", "haproxy")];
+
+/// What tests run the images in, without the service that comes with it.
+pub(crate) const CONTAINERD: [(&str, &str); 2] = [("containerd", "containerd"), ("ctr", "containerd")];
 
 /// What the benchmarks call besides all these.
 const BENCH_TOOLS: [(&str, &str); 2] = [("wrk", "wrk"), ("h2load", "nghttp2-client")];
@@ -51,15 +55,22 @@ pub(crate) fn ensure_test_tools() -> Result<()> {
     ensure_tools(&TEST_TOOLS)
 }
 
-/// Installs the proxies of others. The services that come with them are not started, now or later.
+/// Installs the proxies of others.
 pub(crate) fn ensure_proxies() -> Result<()> {
-    let new: Vec<_> = PROXIES
-        .into_iter()
-        .map(|(program, _)| program)
-        .filter(|name| command::find(name).is_none())
-        .collect();
+    ensure_without_services(&PROXIES)
+}
+
+/// Installs what runs images.
+pub(crate) fn ensure_containerd() -> Result<()> {
+    ensure_without_services(&CONTAINERD)
+}
+
+/// As [`ensure_tools`], where each package has a service of its name, which is not started, now or later.
+fn ensure_without_services(tools: &[(&str, &str)]) -> Result<()> {
+    let new: Vec<_> =
+        tools.iter().map(|(program, _)| *program).filter(|name| command::find(name).is_none()).collect();
     let denied = if new.is_empty() { None } else { Some(services::Denied::for_now()?) };
-    ensure_tools(&PROXIES)?;
+    ensure_tools(tools)?;
     drop(denied);
     new.into_iter().try_for_each(services::disable)
 }
@@ -77,12 +88,23 @@ pub(crate) fn ensure_tools(tools: &[(&str, &str)]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<_> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
+    let packages: BTreeSet<_> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
+    let packages: Vec<_> = packages.into_iter().collect();
     if is_debian() && is_root() {
         return install(&packages);
     }
     let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
     bail!("missing: {}; install them: {}", programs.join(", "), install_command(&packages));
+}
+
+/// Installs those of the packages that dpkg does not know, or says how to.
+pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
+    let missing = packages.iter().filter(|package| !is_installed(package));
+    let missing: Vec<_> = missing.map(|package| (*package).to_owned()).collect();
+    if missing.is_empty() || (is_debian() && is_root()) {
+        return if missing.is_empty() { Ok(()) } else { install(&missing) };
+    }
+    bail!("needed on Debian: {}; elsewhere the packages that go by other names", install_command(&missing));
 }
 
 /// Installs packages, after saying so. Never removes one to make room: that is the owner's decision.

@@ -44,7 +44,14 @@ impl Drop for Denied {
     }
 }
 
-/// Has a service not start with the machine.
+/// Has a service not start with the machine. A program without one is let be.
 pub(crate) fn disable(name: &str) -> Result<()> {
-    command::run(Command::new("update-rc.d").args([name, "disable"]))
+    if Path::new("/etc/init.d").join(name).exists() {
+        return command::run(Command::new("update-rc.d").args([name, "disable"]));
+    }
+    let unit = Path::new("/lib/systemd/system").join(format!("{name}.service"));
+    match command::find("systemctl") {
+        Some(systemctl) if unit.exists() => command::run(Command::new(systemctl).args(["disable", name])),
+        _ => Ok(()),
+    }
 }

@@ -8,7 +8,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use crate::{bpffs, build, command, fuzz, packages};
+use crate::architecture::Architecture;
+use crate::{bpffs, build, command, fuzz, image, packages};
 use tally::Tally;
 
 /// How long each fuzz target looks for something new, after its corpus.
@@ -72,8 +73,10 @@ fn prepare() -> Result<PathBuf> {
     );
     packages::ensure_test_tools()?;
     packages::ensure_proxies()?;
+    packages::ensure_containerd()?;
     bpffs::ensure()?;
-    build::run()
+    image::run(Architecture::HOST)?;
+    Ok(build::release("sluice"))
 }
 
 fn test_command(

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -61,11 +62,11 @@ pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
     // Others may keep something beside our layouts.
     if PinDir::list(dir.base())?.is_empty() {
         match fs::remove_dir(dir.base()) {
-            // In a container the directory is a mount point.
-            Err(source) if source.kind() != io::ErrorKind::ResourceBusy => {
-                return Err(PinError::Io { path: dir.base().to_owned(), source }.into());
-            }
-            _ => {}
+            // In a container the directory is a mount point, and what it is mounted on cannot be written.
+            Err(source)
+                if matches!(source.kind(), ErrorKind::ResourceBusy | ErrorKind::ReadOnlyFilesystem) => {}
+            Err(source) => return Err(PinError::Io { path: dir.base().to_owned(), source }.into()),
+            Ok(()) => {}
         }
     }
     forget_network(&devices, &mut removed)?;
@@ -152,7 +153,7 @@ fn forget_network(devices: &BTreeSet<u32>, removed: &mut Removed) -> Result<(), 
 
 fn remove(path: &Path, by: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PinError> {
     match by(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
             Err(PinError::Io { path: path.to_owned(), source })
         }
         _ => Ok(()),

@@ -35,7 +35,7 @@ fn container() -> Value {
 }
 
 /// What the API would store: fields that it does not know are gone.
-fn stored(document: &Value) -> Value {
+pub(crate) fn stored(document: &Value) -> Value {
     match document["kind"].as_str().unwrap() {
         "ServiceAccount" => through::<ServiceAccount>(document),
         "ClusterRole" => through::<ClusterRole>(document),

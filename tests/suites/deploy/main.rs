@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod chart;
 mod ingress;
 mod pod;
 
@@ -95,7 +96,10 @@ fn only_our_own_directory_of_bpffs_comes_from_the_node() {
     let volumes = &daemon_set()["spec"]["template"]["spec"]["volumes"];
     let host_path = json!({"path": directory, "type": "DirectoryOrCreate"});
     assert_eq!(*volumes, json!([{"name": "bpf", "hostPath": host_path}]));
-    assert_eq!(agent()["volumeMounts"], json!([{"name": "bpf", "mountPath": directory}]));
+    let variables = agent()["env"].as_array().unwrap().clone();
+    let inside =
+        variables.iter().find(|variable| variable["name"] == "SLUICE_BPF_DIR").unwrap()["value"].clone();
+    assert_eq!(agent()["volumeMounts"], json!([{"name": "bpf", "mountPath": inside}]));
 }
 
 #[test]

@@ -14,26 +14,28 @@ use tar::{Builder, EntryType, Header};
 
 /// What the archive holds.
 pub(crate) struct Image {
-    /// `NAME:TAG`.
-    pub(crate) name: String,
+    /// Of the image and of its program, which is `/usr/bin/NAME`.
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    /// As SPDX writes it.
+    pub(crate) licences: &'static str,
+    /// Also the image's tag.
+    pub(crate) version: &'static str,
     /// As Go calls it.
     pub(crate) architecture: &'static str,
-    pub(crate) version: &'static str,
-    /// The first is what a container runs.
-    pub(crate) programs: Vec<Program>,
+    pub(crate) user: User,
+    pub(crate) program: Vec<u8>,
 }
 
-/// A program, for `/usr/bin`.
-pub(crate) struct Program {
-    pub(crate) name: &'static str,
-    pub(crate) bytes: Vec<u8>,
-}
+/// The number of the user, and of the group, that the program runs as where nobody says otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct User(pub(crate) u32);
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Writes the archive.
-pub(crate) fn write(image: &Image, to: impl Write) -> Result<()> {
-    let layer = layer(&image.programs)?;
+/// Writes the archive; the digest by which a registry or a runtime knows the image.
+pub(crate) fn write(image: &Image, to: impl Write) -> Result<String> {
+    let layer = layer(image)?;
     let diff_id = digest(&layer);
     let layer = Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", compressed(&layer)?);
     let config = Blob::json("application/vnd.oci.image.config.v1+json", &config(image, &diff_id));
@@ -51,11 +53,12 @@ pub(crate) fn write(image: &Image, to: impl Write) -> Result<()> {
         file(&mut tar, &blob.path(), 0o644, &blob.bytes)?;
     }
     file(&mut tar, "index.json", 0o644, index(image, &manifest).to_string().as_bytes())?;
-    let docker = json!([{ "Config": config.path(), "RepoTags": [image.name], "Layers": [layer.path()] }]);
+    let tag = format!("{}:{}", image.name, image.version);
+    let docker = json!([{ "Config": config.path(), "RepoTags": [tag], "Layers": [layer.path()] }]);
     file(&mut tar, "manifest.json", 0o644, docker.to_string().as_bytes())?;
     file(&mut tar, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     tar.into_inner()?.flush()?;
-    Ok(())
+    Ok(manifest.digest)
 }
 
 /// Something that is found by its digest.
@@ -85,20 +88,18 @@ impl Blob {
 }
 
 fn config(image: &Image, diff_id: &str) -> Value {
-    let entrypoint = image.programs.first().map(|program| format!("/usr/bin/{}", program.name));
+    let User(user) = image.user;
     json!({
         "architecture": image.architecture,
         "os": "linux",
         "config": {
-            // Root, because bpffs belongs to root; the agent's security context takes away what root does not need, and
-            // the proxy's makes it nobody.
-            "User": "0:0",
+            "User": format!("{user}:{user}"),
             "Env": ["PATH=/usr/bin"],
-            "Entrypoint": [entrypoint],
+            "Entrypoint": [format!("/usr/bin/{}", image.name)],
             "Labels": {
-                "org.opencontainers.image.title": "sluice",
-                "org.opencontainers.image.description": "XDP load balancer for Kubernetes north-south traffic",
-                "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
+                "org.opencontainers.image.title": image.name,
+                "org.opencontainers.image.description": image.description,
+                "org.opencontainers.image.licenses": image.licences,
                 "org.opencontainers.image.version": image.version,
             },
         },
@@ -112,7 +113,7 @@ fn index(image: &Image, manifest: &Blob) -> Value {
     let mut descriptor = manifest.descriptor();
     descriptor["platform"] = json!({ "architecture": image.architecture, "os": "linux" });
     descriptor["annotations"] = json!({
-        "io.containerd.image.name": format!("docker.io/library/{}", image.name),
+        "io.containerd.image.name": format!("docker.io/library/{}:{}", image.name, image.version),
         "org.opencontainers.image.ref.name": image.version,
     });
     json!({
@@ -122,13 +123,11 @@ fn index(image: &Image, manifest: &Blob) -> Value {
     })
 }
 
-fn layer(programs: &[Program]) -> Result<Vec<u8>> {
+fn layer(image: &Image) -> Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     directory(&mut tar, "usr/")?;
     directory(&mut tar, "usr/bin/")?;
-    for program in programs {
-        file(&mut tar, &format!("usr/bin/{}", program.name), 0o755, &program.bytes)?;
-    }
+    file(&mut tar, &format!("usr/bin/{}", image.name), 0o755, &image.program)?;
     Ok(tar.into_inner()?)
 }
 
@@ -172,9 +171,15 @@ mod tests {
     use super::*;
 
     fn image() -> Image {
-        let program = |name| Program { name, bytes: format!("I am {name}").into_bytes() };
-        let programs = vec![program("sluice"), program("sluice-ingress")];
-        Image { name: "sluice:1.2.3".to_owned(), architecture: "amd64", version: "1.2.3", programs }
+        Image {
+            name: "sluice-ingress",
+            description: "a proxy",
+            licences: "MIT",
+            version: "1.2.3",
+            architecture: "arm64",
+            user: User(65534),
+            program: b"I am a program".to_vec(),
+        }
     }
 
     fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -202,23 +207,41 @@ mod tests {
         bytes
     }
 
+    fn parse(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
     #[test]
-    fn the_index_leads_to_the_programs() {
+    fn the_index_leads_to_the_program_and_to_nothing_else() {
         let files = files(&written());
-        let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
         let manifest = parse(follow(&files, &parse(&files["index.json"])["manifests"][0]));
         let config = parse(follow(&files, &manifest["config"]));
         let mut layer = Vec::new();
         flate2::read::GzDecoder::new(follow(&files, &manifest["layers"][0])).read_to_end(&mut layer).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&layer)));
-        let programs = self::files(&layer);
-        assert_eq!(config["config"]["Entrypoint"], json!(["/usr/bin/sluice"]));
-        assert_eq!(programs["usr/bin/sluice"], b"I am sluice");
-        assert_eq!(programs["usr/bin/sluice-ingress"], b"I am sluice-ingress");
+        assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{}", digest(&layer))]));
+        assert_eq!(config["config"]["Entrypoint"], json!(["/usr/bin/sluice-ingress"]));
+        assert_eq!(config["config"]["User"], "65534:65534");
+        let mut inside = self::files(&layer);
+        assert_eq!(inside.remove("usr/bin/sluice-ingress").unwrap(), b"I am a program");
+        assert_eq!(inside.into_keys().collect::<Vec<_>>(), ["usr/", "usr/bin/"]);
     }
 
     #[test]
-    fn equal_programs_make_equal_archives() {
+    fn the_image_is_named_for_the_runtimes_that_read_the_archive() {
+        let files = files(&written());
+        let index = parse(&files["index.json"]);
+        let descriptor = &index["manifests"][0];
+        assert_eq!(descriptor["platform"], json!({"architecture": "arm64", "os": "linux"}));
+        let annotations = &descriptor["annotations"];
+        assert_eq!(annotations["io.containerd.image.name"], "docker.io/library/sluice-ingress:1.2.3");
+        assert_eq!(parse(&files["manifest.json"])[0]["RepoTags"], json!(["sluice-ingress:1.2.3"]));
+    }
+
+    #[test]
+    fn equal_programs_make_equal_archives_and_another_program_another_digest() {
         assert_eq!(written(), written());
+        let digest = |image| write(&image, std::io::sink()).unwrap();
+        assert_eq!(digest(image()), digest(image()));
+        assert_ne!(digest(image()), digest(Image { program: b"I am another".to_vec(), ..image() }));
     }
 }

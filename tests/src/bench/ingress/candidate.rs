@@ -5,15 +5,16 @@
 //! time for it.
 
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{certificate::Certificate, site};
+use crate::agent;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -178,24 +179,9 @@ fn sluice(files: &Path, certificate: &Certificate) -> Result<CommandLine> {
     let manifests = files.join("manifests");
     fs::create_dir(&manifests)?;
     fs::write(manifests.join("site.yaml"), site::manifests(certificate)?)?;
-    let (program, manifests) = (binary()?.display().to_string(), manifests.display().to_string());
+    let (program, manifests) =
+        (agent::ingress_binary()?.display().to_string(), manifests.display().to_string());
     let words = ["--manifests", &manifests, "--http", &plain, "--https", &secure];
     let more = ["--admin", "127.0.0.1:9480", "--threads", "1", "--access-log", "off", "--drain-delay", "0"];
     Ok([&[program.as_str()], words.as_slice(), &more].concat().into_iter().map(String::from).collect())
-}
-
-/// The program under test: `SLUICE_INGRESS_BIN`, or what was built in release mode.
-///
-/// # Errors
-/// Where there is none.
-pub(super) fn binary() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("SLUICE_INGRESS_BIN") {
-        return Ok(path.into());
-    }
-    let own = env::current_exe()?;
-    let built =
-        own.ancestors().map(|folder| folder.join("release/sluice-ingress")).find(|path| path.is_file());
-    built.context(
-        "no target/release/sluice-ingress: run `cargo xtask build`, or name one with SLUICE_INGRESS_BIN",
-    )
 }

@@ -5,7 +5,7 @@ use std::{fs, process::Command, thread};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::candidate;
+use crate::agent;
 
 /// Programs, kernel and processor.
 #[derive(Clone, Debug, Serialize)]
@@ -31,7 +31,7 @@ impl Machine {
     /// # Errors
     /// Where one does not answer.
     pub(super) fn ask() -> Result<Self> {
-        let sluice = candidate::binary()?.display().to_string();
+        let sluice = agent::ingress_binary()?.display().to_string();
         let programs = [
             ("nginx", "-v"),
             ("haproxy", "-v"),
