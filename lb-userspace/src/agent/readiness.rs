@@ -2,28 +2,41 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sd_notify::NotifyState;
+
 /// Latches: each is set once and stays set, but for the end.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     attached: AtomicBool,
     synced: AtomicBool,
     stopping: AtomicBool,
+    /// systemd, where that has started the agent, knows that it is ready.
+    told: AtomicBool,
 }
 
 impl Readiness {
     /// Programs are on every uplink.
     pub(super) fn attached(&self) {
         self.attached.store(true, Ordering::Release);
+        self.tell();
     }
 
     /// The first full snapshot is in the maps.
     pub(super) fn synced(&self) {
         self.synced.store(true, Ordering::Release);
+        self.tell();
     }
 
     /// The agent is about to end.
     pub(super) fn stopping(&self) {
         self.stopping.store(true, Ordering::Release);
+        notify(NotifyState::Stopping);
+    }
+
+    fn tell(&self) {
+        if self.was_ready() && !self.told.swap(true, Ordering::AcqRel) {
+            notify(NotifyState::Ready);
+        }
     }
 
     /// True from the first time that nothing was missing.
@@ -43,6 +56,13 @@ impl Readiness {
         .into_iter()
         .flatten()
         .collect()
+    }
+}
+
+/// Tells systemd, as sd_notify(3) does; nobody where no unit of `Type=notify` has started this process.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell systemd, which will wait in vain");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sd_notify::NotifyState;
+
 /// Whether traffic should come here.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
@@ -12,12 +14,15 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// The first full snapshot is served.
     pub(crate) fn configured(&self) {
-        self.configured.store(true, Ordering::Release);
+        if !self.configured.swap(true, Ordering::AcqRel) {
+            notify(NotifyState::Ready);
+        }
     }
 
     /// The proxy is about to end.
     pub(crate) fn draining(&self) {
         self.draining.store(true, Ordering::Release);
+        notify(NotifyState::Stopping);
     }
 
     /// Why no traffic should come; none where it should.
@@ -29,6 +34,13 @@ impl Readiness {
         } else {
             None
         }
+    }
+}
+
+/// Tells systemd, as sd_notify(3) does; nobody where no unit of `Type=notify` has started this process.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell systemd, which will wait in vain");
     }
 }
 
