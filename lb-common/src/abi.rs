@@ -2,7 +2,7 @@
 
 /// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
 /// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number does not.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
 pub mod map {
@@ -41,7 +41,7 @@ pub mod map {
     /// [`Stat`](crate::stat::Stat) → events, per-CPU array.
     pub const STATS: &str = "stats";
     /// Number of the bucket → [`Bucket`](crate::limit::Bucket), per-CPU array.
-    pub const ANSWER_LIMIT: &str = "answer_limit";
+    pub const LIMITS: &str = "limits";
     /// Service id → [`Name`](crate::name::Name), hash; never read by the kernel programs.
     pub const NAMES: &str = "names";
     /// Number → [`Refusal`](crate::refusal::Refusal), hash; never read by the kernel programs.
@@ -70,7 +70,7 @@ pub mod map {
         SERVICE_STATS,
         DROPS,
         STATS,
-        ANSWER_LIMIT,
+        LIMITS,
         NAMES,
         REFUSALS,
     ];
@@ -102,6 +102,8 @@ pub mod global {
     pub const SNAT_PORT_MIN: &str = "SNAT_PORT_MIN";
     /// `u16`: highest SNAT port, inclusive.
     pub const SNAT_PORT_MAX: &str = "SNAT_PORT_MAX";
+    /// `u32`: flows that a CPU may open a tick, 0 for any number.
+    pub const NEW_FLOWS_PER_TICK: &str = "NEW_FLOWS_PER_TICK";
     /// `u32`: number of buckets of `restore` minus one; the number is a power of two.
     pub const RESTORE_MASK: &str = "RESTORE_MASK";
     /// The same of `restore6`.

@@ -33,6 +33,8 @@ counters! {
             "A fragment for a VIP of ours whose first fragment was not seen.";
         Truncated = "truncated",
             "The packet shrank under the program's hands; a driver fault.";
+        NewFlowLimit = "new-flow-limit",
+            "This CPU had opened as many flows as --new-flows-per-second allows; packets of flows that exist went on.";
     }
 }
 

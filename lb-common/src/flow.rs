@@ -228,6 +228,14 @@ impl<A: IpAddress> Flow<A> {
     pub const fn is_over(&self, protocol: u8, now: Tick) -> bool {
         since(now, self.last_seen) > tcp::idle_timeout(protocol, self.state)
     }
+
+    /// True where the flow may lose its source port to another that finds none: nobody confirmed it, and it is silent.
+    /// Else a flood from forged addresses would hold every port towards an endpoint for minutes (nf_conntrack's
+    /// `early_drop` takes from those that are not assured, too).
+    #[inline(always)]
+    pub const fn gives_way(&self, now: Tick) -> bool {
+        self.state & tcp::CONFIRMED == 0 && since(now, self.last_seen) > tcp::timeout::SCARCE
+    }
 }
 
 /// The flags that say what a flow is; the others belong to its next hop.

@@ -1,21 +1,45 @@
-//! A token bucket for the packets that Sluice itself originates.
+//! Token buckets: for the packets that Sluice itself originates, and for new flows.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::time::{Tick, since};
+use crate::{
+    pipeline::Stage,
+    time::{NANOS_PER_TICK, Tick, since},
+};
 
 /// Bucket of resets and ICMP errors.
 pub const ANSWERS: u32 = 0;
 /// Bucket of echo replies, apart so that a flood of pings does not silence the rest.
 pub const ECHOES: u32 = 1;
 /// Number of buckets.
-pub const BUCKETS: u32 = 2;
+pub const BUCKETS: u32 = 6;
 
-/// Answers (RST, ICMP errors) a CPU may send in a burst: what Linux allows ICMP by default (`icmp_msgs_burst` is 50,
-/// `icmp_msgs_per_sec` 1000) with room for a second's worth.
-pub const BURST: u32 = 1000;
-/// Tokens gained each tick: about 1,000 a second.
-pub const PER_TICK: u32 = 17;
+/// The bucket of new flows. Connections that begin elsewhere and were taken over have their own, so that a flood of
+/// SYNs does not hold them off. XDP and tcx have their own, because XDP leaves some new flows to tcx.
+#[inline(always)]
+pub const fn new_flows(stage: Stage, begins: bool) -> u32 {
+    let first = if begins { 2 } else { 4 };
+    if matches!(stage, Stage::Xdp) { first } else { first + 1 }
+}
+
+/// Ticks whose tokens a full bucket holds, about a second.
+pub const FULL_TICKS: Tick = 60;
+
+/// Answers (RST, ICMP errors) and echo replies that a CPU may send a tick, about 1,000 a second: what Linux allows ICMP
+/// by default (`icmp_msgs_per_sec`).
+pub const ANSWERS_PER_TICK: u32 = 17;
+
+/// New flows that a CPU takes in a second unless the agent is told otherwise. They cost it a quarter of its time or less,
+/// and are more than a server of ordinary connections ever sees.
+pub const NEW_FLOWS_PER_SECOND: u32 = 200_000;
+
+/// Most tokens a second that the arithmetic has room for.
+pub const MOST_PER_SECOND: u32 = 1_000_000_000;
+
+/// Tokens a tick that make `per_second`; at least one, unless it is 0, which is no limit.
+pub const fn per_tick(per_second: u32) -> u32 {
+    (per_second as u64 * NANOS_PER_TICK).div_ceil(1_000_000_000) as u32
+}
 
 /// One CPU's bucket, 8 bytes.
 #[repr(C)]
@@ -28,17 +52,19 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Takes a token; false where there is none.
+    /// Takes a token of the `per_tick` that are gained each tick; false where there is none.
     #[inline(always)]
-    pub fn take(&mut self, now: Tick) -> bool {
+    pub fn take(&mut self, per_tick: u32, now: Tick) -> bool {
+        let most = per_tick * FULL_TICKS;
         let elapsed = since(now, self.filled);
         if elapsed > 0 {
-            // Past a minute the product would only saturate further.
-            let gained = if elapsed > 3600 { BURST } else { elapsed * PER_TICK };
-            self.spent = self.spent.saturating_sub(gained);
+            let gained = if elapsed > FULL_TICKS { most } else { elapsed * per_tick };
+            // An agent that allows less than the one before finds more spent than there is.
+            let spent = if self.spent > most { most } else { self.spent };
+            self.spent = spent.saturating_sub(gained);
             self.filled = now;
         }
-        if self.spent >= BURST {
+        if self.spent >= most {
             return false;
         }
         self.spent += 1;
@@ -52,11 +78,26 @@ mod tests {
 
     #[test]
     fn a_burst_empties_the_bucket_and_time_refills_it() {
+        let most = ANSWERS_PER_TICK * FULL_TICKS;
         let mut bucket = Bucket::default();
-        let granted = (0..BURST * 2).filter(|_| bucket.take(1)).count();
-        assert_eq!(granted, BURST as usize);
-        let granted = (0..BURST).filter(|_| bucket.take(2)).count();
-        assert_eq!(granted, PER_TICK as usize);
-        assert_eq!((0..BURST * 2).filter(|_| bucket.take(100_000)).count(), BURST as usize);
+        let granted =
+            |bucket: &mut Bucket, now| (0..most * 2).filter(|_| bucket.take(ANSWERS_PER_TICK, now)).count();
+        assert_eq!(granted(&mut bucket, 1), most as usize);
+        assert_eq!(granted(&mut bucket, 2), ANSWERS_PER_TICK as usize);
+        assert_eq!(granted(&mut bucket, 100_000), most as usize);
+    }
+
+    #[test]
+    fn a_bucket_that_allows_less_than_it_did_is_full_again_after_a_second() {
+        let mut bucket = Bucket { spent: 10_000, filled: 1 };
+        assert!(!bucket.take(10, 1));
+        assert!(bucket.take(10, 100), "a second later");
+    }
+
+    #[test]
+    fn a_rate_is_never_less_than_asked_for_and_the_highest_fits() {
+        assert_eq!([0, 1, 60, 1_000].map(per_tick), [0, 1, 2, 17]);
+        let per_tick = per_tick(MOST_PER_SECOND);
+        assert!(per_tick.checked_mul(FULL_TICKS).is_some());
     }
 }

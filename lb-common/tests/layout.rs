@@ -87,7 +87,7 @@ fn a_changed_layout_has_another_version() {
     let counts = [
         ("drops", DropReason::COUNT),
         ("stats", Stat::COUNT),
-        ("answer_limit", limit::BUCKETS),
+        ("limits", limit::BUCKETS),
         ("filter", filter::WORDS),
     ]
     .map(|(map, count)| format!("{map}: {count} elements"));

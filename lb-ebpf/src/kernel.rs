@@ -101,6 +101,11 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
+    fn new_flows_per_tick(&self) -> u32 {
+        maps::NEW_FLOWS_PER_TICK.load()
+    }
+
+    #[inline(always)]
     fn epoch(&self) -> u32 {
         // SAFETY: the map returned the pointer; the agent writes the word whole.
         maps::RUNTIME.get_ptr(0).map_or(0, |runtime| unsafe { (*runtime).epoch })
@@ -304,10 +309,10 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn take_token(&self, bucket: u32, now: Tick) -> bool {
-        match maps::ANSWER_LIMIT.get_ptr_mut(bucket) {
+    fn take_token(&self, bucket: u32, per_tick: u32, now: Tick) -> bool {
+        match maps::LIMITS.get_ptr_mut(bucket) {
             // SAFETY: this CPU's bucket.
-            Some(bucket) if !tracing() => unsafe { (*bucket).take(now) },
+            Some(bucket) if !tracing() => unsafe { (*bucket).take(per_tick, now) },
             _ => true,
         }
     }

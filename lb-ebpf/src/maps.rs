@@ -101,8 +101,8 @@ pub(crate) static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DropRe
 #[map(name = "stats")]
 pub(crate) static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Stat::COUNT, 0);
 
-#[map(name = "answer_limit")]
-pub(crate) static ANSWER_LIMIT: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(limit::BUCKETS, 0);
+#[map(name = "limits")]
+pub(crate) static LIMITS: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(limit::BUCKETS, 0);
 
 /// Not read here: declared so that the loader creates and pins it with the rest.
 #[map(name = "names")]
@@ -133,6 +133,9 @@ pub(crate) static SNAT_PORT_MIN: Global<u16> = Global::new(snat::PORT_MIN);
 
 #[unsafe(no_mangle)]
 pub(crate) static SNAT_PORT_MAX: Global<u16> = Global::new(snat::PORT_MAX);
+
+#[unsafe(no_mangle)]
+pub(crate) static NEW_FLOWS_PER_TICK: Global<u32> = Global::new(0);
 
 #[unsafe(no_mangle)]
 pub(crate) static RESTORE_MASK: Global<u32> = Global::new(capacity::RESTORE - 1);

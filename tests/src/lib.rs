@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod demo;
 pub mod dual_stack;
 pub mod eviction;
+pub mod flood;
 pub mod frame;
 pub mod icmp;
 pub mod ingress;

@@ -13,6 +13,7 @@ use lb_common::{
     filter::Bit,
     flow::{Flow, FlowKey},
     interface::Interface,
+    limit,
     ring::{CHUNK_SLOTS, RingChunk},
     runtime::Runtime,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
@@ -58,7 +59,8 @@ impl Programs {
         Self::load_with(sizes, false)
     }
 
-    /// As [`load`](Self::load); with `fed_clock` time is what [`set_clock`](Self::set_clock) says.
+    /// As [`load`](Self::load); with `fed_clock` time is what [`set_clock`](Self::set_clock) says, and new flows are limited
+    /// as answers are.
     ///
     /// # Errors
     /// As `load`.
@@ -79,7 +81,12 @@ impl Programs {
             .override_global(global::RESTORE6_MASK, &mask, true)
             .override_global(global::FIB_SRC, &1u8, true);
         let fed = u8::from(fed_clock);
-        loader.override_global(global::FED_CLOCK, &fed, true);
+        let new_flows_per_tick = if fed_clock { limit::ANSWERS_PER_TICK } else { 0 };
+        loader.override_global(global::FED_CLOCK, &fed, true).override_global(
+            global::NEW_FLOWS_PER_TICK,
+            &new_flows_per_tick,
+            true,
+        );
         let mut ebpf = loader.load(&object()?).context("loading the BPF object")?;
         for name in [program::XDP, program::PASS] {
             let xdp: &mut Xdp = ebpf.program_mut(name).context(name)?.try_into()?;

@@ -117,7 +117,8 @@ fn a_flood_of_pings_is_answered_up_to_the_limit_and_silences_nothing_else() {
             let before = [count(Stat::EchoAnswered), count(Stat::AnswerSuppressed)];
             // Every CPU has a bucket of its own.
             let cpus = std::thread::available_parallelism().unwrap().get() as u64;
-            let sent = 4 * u64::from(limit::BURST) * cpus;
+            let burst = u64::from(limit::ANSWERS_PER_TICK * limit::FULL_TICKS);
+            let sent = 4 * burst * cpus;
             let start = Instant::now();
             flood(client, vip, sent).unwrap();
             let mut suppressed = 0;
@@ -128,9 +129,9 @@ fn a_flood_of_pings_is_answered_up_to_the_limit_and_silences_nothing_else() {
             .unwrap();
             let answered = count(Stat::EchoAnswered) - before[0];
             // A tick is a little more than 16 ms.
-            let gained = (start.elapsed().as_millis() as u64 / 16 + 1) * u64::from(limit::PER_TICK);
+            let gained = (start.elapsed().as_millis() as u64 / 16 + 1) * u64::from(limit::ANSWERS_PER_TICK);
             assert!(
-                answered <= cpus * (u64::from(limit::BURST) + gained),
+                answered <= cpus * (burst + gained),
                 "{mode} {vip}: {answered} of {sent} pings were answered"
             );
             let refused = requests(client, Target::tcp(vip, 81), 4, 2);

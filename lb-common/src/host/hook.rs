@@ -108,6 +108,10 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
         self.tables.snat_ports
     }
 
+    fn new_flows_per_tick(&self) -> u32 {
+        self.tables.new_flows_per_tick
+    }
+
     fn epoch(&self) -> u32 {
         self.tables.epoch
     }
@@ -242,8 +246,8 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
         Route { code, ifindex, macs, source_be: A::from_address(source_be), mtu }
     }
 
-    fn take_token(&self, bucket: u32, now: Tick) -> bool {
-        self.tables.answer_limit.borrow_mut()[bucket as usize].take(now)
+    fn take_token(&self, bucket: u32, per_tick: u32, now: Tick) -> bool {
+        self.tables.limits.borrow_mut()[bucket as usize].take(per_tick, now)
     }
 
     fn count_packet(&self, service: u32, reply: bool, bytes: u64) {

@@ -36,6 +36,8 @@ pub struct Tables {
     pub epoch: u32,
     /// Lowest and highest SNAT port.
     pub snat_ports: (u16, u16),
+    /// Flows that a CPU may open a tick, 0 for any number.
+    pub new_flows_per_tick: u32,
     /// Number of restore buckets, a power of two, minus one.
     pub restore_mask: u32,
     /// Frontends.
@@ -63,7 +65,7 @@ pub struct Tables {
     /// Clients' endpoints.
     pub affinity: RefCell<BTreeMap<AffinityKey, Affinity>>,
     /// Token buckets of one CPU.
-    pub answer_limit: RefCell<[Bucket; BUCKETS as usize]>,
+    pub limits: RefCell<[Bucket; BUCKETS as usize]>,
     /// Counters of services.
     pub service_stats: RefCell<BTreeMap<u32, ServiceStats>>,
     /// Drops by reason.
@@ -115,6 +117,7 @@ impl Default for Tables {
             now: 0,
             epoch: 0,
             snat_ports: (snat::PORT_MIN, snat::PORT_MAX),
+            new_flows_per_tick: 0,
             restore_mask: capacity::RESTORE - 1,
             services: BTreeMap::new(),
             rings: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl Default for Tables {
             ipv6: FamilyTables::default(),
             fragments: RefCell::default(),
             affinity: RefCell::default(),
-            answer_limit: RefCell::default(),
+            limits: RefCell::default(),
             service_stats: RefCell::default(),
             drops: RefCell::default(),
             stats: RefCell::default(),

@@ -40,7 +40,7 @@ pub fn answer<H: Hook>(hook: &mut H, number: u32) -> Verdict {
     if packet.tcp_flags & flag::RST != 0 || !packet.has_ports() {
         return Verdict::DROP;
     }
-    if !hook.take_token(limit::ANSWERS, hook.now()) {
+    if !hook.take_token(limit::ANSWERS, limit::ANSWERS_PER_TICK, hook.now()) {
         hook.count(Stat::AnswerSuppressed);
         return Verdict::DROP;
     }

@@ -67,7 +67,7 @@ fn claim_reverse<H: Hook>(hook: &H, workspace: &mut Workspace<H::Address>) -> Op
             hook.count(Stat::PortProbes);
             continue;
         }
-        match try_claim(hook, opens, key, reverse, holder, now) {
+        match try_claim(hook, opens, key, reverse, holder, now, attempt > snat::PROBES / 2) {
             Claim::Won => {
                 let port = u32::from(u16::from_be(key.dst_port_be));
                 hook.step(Step::SourcePort, port, attempt, u32::from(own_port));
@@ -110,6 +110,7 @@ fn try_claim<H: Hook>(
     reverse: &mut Flow<H::Address>,
     holder: &mut Flow<H::Address>,
     now: Tick,
+    scarce: bool,
 ) -> Claim {
     match hook.insert_new(key, reverse) {
         Ok(()) => return Claim::Won,
@@ -131,7 +132,8 @@ fn try_claim<H: Hook>(
         reverse.state = opening;
         return Claim::Won;
     }
-    if !holder.is_over(protocol as u8, now) {
+    let free = holder.is_over(protocol as u8, now) || scarce && holder.gives_way(now);
+    if !free {
         return Claim::Taken;
     }
     // Removing first leaves a single winner where two CPUs steal at once.

@@ -58,7 +58,7 @@ fn is_steady<H: Hook>(hook: &H, packet: &Packet<H::Address>, flow: &Flow<H::Addr
 /// State bits that the packet adds.
 #[inline(always)]
 const fn gained<A>(packet: &Packet<A>, flow: &Flow<A>) -> tcp::State {
-    tcp::gained(packet.tcp_flags, flow.flags & FLOW_REVERSE == 0) & !flow.state
+    tcp::gained(packet.tcp_flags, flow.flags & FLOW_REVERSE == 0, flow.state) & !flow.state
 }
 
 /// The rare half of the work: state changes, endpoint and next hop checked, the other half and the records looked after.
@@ -115,7 +115,10 @@ pub(super) fn tend<H: Hook>(
             hook.count(Stat::HalfRestored);
         }
     }
-    hook.keep_records(now);
+    // Records are for the living: a flood from forged addresses, answered or not, costs them nothing.
+    if flow.state & tcp::CONFIRMED != 0 {
+        hook.keep_records(now);
+    }
     Tended::Goes
 }
 

@@ -101,6 +101,8 @@ pub trait Hook {
     fn now(&self) -> Tick;
     /// Lowest and highest SNAT port.
     fn snat_ports(&self) -> (u16, u16);
+    /// Flows that a CPU may open a tick, 0 for any number.
+    fn new_flows_per_tick(&self) -> u32;
     /// The epoch, see [`Runtime`](crate::runtime::Runtime).
     fn epoch(&self) -> u32;
 
@@ -191,8 +193,8 @@ pub trait Hook {
         packet: &Packet<Self::Address>,
     ) -> Route<Self::Address>;
 
-    /// Takes a token from one of the buckets of [`limit`](crate::limit).
-    fn take_token(&self, bucket: u32, now: Tick) -> bool;
+    /// Takes a token from one of the buckets of [`limit`](crate::limit), which gains so many a tick.
+    fn take_token(&self, bucket: u32, per_tick: u32, now: Tick) -> bool;
     /// Counts a packet of a service and its bytes.
     fn count_packet(&self, service: u32, reply: bool, bytes: u64);
     /// Counts a new flow of a service.

@@ -6,10 +6,11 @@ use crate::{
     backend::BACKEND_LOCAL,
     drop_reason::DropReason,
     flow::FLOW_ENCAPSULATED,
-    hash,
+    hash, limit,
     packet::Packet,
     service::{SERVICE_SILENT, SERVICE_SOURCE_RANGES},
     tcp,
+    time::Tick,
     trace::Step,
     workspace::Workspace,
 };
@@ -17,8 +18,7 @@ use crate::{
 /// Opens a flow towards the service that [`run`](super::run) left in the workspace, and sends the packet; for IPv6 that is
 /// left to [`launch`]. `tunnelled` as in [`Packet::tunnelled`]. Reads the packet anew.
 ///
-/// No restore record is written yet: the first reply does, so a flood of flows that nobody answers costs the records of
-/// living flows nothing.
+/// No restore record is written yet: a flow has them from [`tcp::CONFIRMED`] on.
 #[inline(always)]
 pub fn open<H: Hook>(hook: &mut H, tunnelled: u32) -> Verdict {
     let Some(mut packet) = Packet::parse(hook) else {
@@ -61,6 +61,9 @@ fn prepare<H: Hook>(
     let now = hook.now();
     let Workspace { own, flow, service, backend, .. } = workspace;
     *own = packet.key;
+    if !is_admitted(hook, packet, now) {
+        return Err(drop(hook, DropReason::NewFlowLimit));
+    }
     if service.flags & SERVICE_SOURCE_RANGES != 0 {
         let admitted = hook.admits(service.id, packet.key.src_be);
         hook.step(Step::SourceRange, u32::from(admitted), 0, 0);
@@ -103,4 +106,12 @@ fn prepare<H: Hook>(
     workspace.now = now;
     workspace.opens = u32::from(packet.opens());
     Ok(())
+}
+
+/// False where this CPU has opened as many flows as it may: in a flood the rest of its time belongs to those that exist.
+#[inline(always)]
+fn is_admitted<H: Hook>(hook: &H, packet: &Packet<H::Address>, now: Tick) -> bool {
+    let per_tick = hook.new_flows_per_tick();
+    let begins = packet.protocol == tcp::UDP || packet.opens();
+    per_tick == 0 || hook.take_token(limit::new_flows(H::STAGE, begins), per_tick, now)
 }

@@ -42,7 +42,7 @@ pub fn other<H: Hook>(hook: &mut H) -> Verdict {
 #[inline(always)]
 fn echo<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> Verdict {
     hook.step(Step::Echo, 0, 0, 0);
-    if !hook.take_token(limit::ECHOES, hook.now()) {
+    if !hook.take_token(limit::ECHOES, limit::ANSWERS_PER_TICK, hook.now()) {
         hook.count(Stat::AnswerSuppressed);
         return Verdict::DROP;
     }

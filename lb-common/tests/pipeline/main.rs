@@ -147,6 +147,7 @@ proptest! {
         let (_, out) = send(&node, tcp(client, vip, true, &[]));
         let source = read(&out).0;
         send(&node, tcp(pod, source, false, &[]));
+        send(&node, tcp(client, vip, false, &[]));
         for (forward, reverse, from_client, ticks) in losses {
             if forward {
                 node.ipv4.flows.borrow_mut().remove(&key(client, vip, TCP));

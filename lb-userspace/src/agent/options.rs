@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
-use lb_common::{abi::capacity, snat};
+use lb_common::{abi::capacity, limit, snat};
 use lb_model::cidr::Cidr;
 
 use crate::dataplane::{attach::Mode, loader::Settings, spec::Sizes};
@@ -44,6 +44,10 @@ pub struct Options {
     /// Source ports of forwarded connections, FIRST-LAST.
     #[arg(long, env = "SLUICE_SNAT_PORTS", value_name = "RANGE", default_value_t = default_ports(), value_parser = ports)]
     pub snat_ports: Ports,
+    /// New flows that each CPU takes in a second, 0 for any number; beyond, they are dropped for the sake of those that
+    /// exist.
+    #[arg(long, env = "SLUICE_NEW_FLOWS_PER_SECOND", value_name = "N", default_value_t = limit::NEW_FLOWS_PER_SECOND, value_parser = value_parser!(u32).range(..=i64::from(limit::MOST_PER_SECOND)))]
+    pub new_flows_per_second: u32,
     /// Frontends at most: addresses and ports that clients use.
     #[arg(long, env = "SLUICE_MAX_SERVICES", value_name = "N", default_value_t = capacity::SERVICES, value_parser = entries())]
     pub max_services: u32,
@@ -111,7 +115,12 @@ impl Options {
             source_ranges: self.max_source_ranges,
             peers: self.max_peers,
         };
-        Settings { sizes, snat_ports: self.snat_ports.0.clone(), tracing: false }
+        Settings {
+            sizes,
+            snat_ports: self.snat_ports.0.clone(),
+            new_flows_per_second: self.new_flows_per_second,
+            tracing: false,
+        }
     }
 }
 

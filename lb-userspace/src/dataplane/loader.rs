@@ -11,7 +11,7 @@ use aya::{
 };
 use lb_common::{
     abi::{capacity, global, map, program},
-    snat,
+    limit, snat,
 };
 
 use super::{
@@ -64,13 +64,20 @@ pub struct Settings {
     pub sizes: Sizes,
     /// Ports that SNAT may take.
     pub snat_ports: RangeInclusive<u16>,
+    /// Flows that each CPU may open a second, 0 for any number.
+    pub new_flows_per_second: u32,
     /// Load programs that write no map but `trace`.
     pub tracing: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sizes: Sizes::default(), snat_ports: snat::PORT_MIN..=snat::PORT_MAX, tracing: false }
+        Self {
+            sizes: Sizes::default(),
+            snat_ports: snat::PORT_MIN..=snat::PORT_MAX,
+            new_flows_per_second: 0,
+            tracing: false,
+        }
     }
 }
 
@@ -89,6 +96,7 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
     let fib_src =
         u8::from(KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 7, 0)));
     let tracing = u8::from(settings.tracing);
+    let new_flows_per_tick = limit::per_tick(settings.new_flows_per_second);
     let restore_mask = settings.sizes.restore_buckets() - 1;
     let restore6_mask = settings.sizes.restore6_buckets() - 1;
     let mut loader = EbpfLoader::new();
@@ -97,6 +105,7 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
         .override_global(global::TRACING, &tracing, true)
         .override_global(global::SNAT_PORT_MIN, settings.snat_ports.start(), true)
         .override_global(global::SNAT_PORT_MAX, settings.snat_ports.end(), true)
+        .override_global(global::NEW_FLOWS_PER_TICK, &new_flows_per_tick, true)
         .override_global(global::RESTORE_MASK, &restore_mask, true)
         .override_global(global::RESTORE6_MASK, &restore6_mask, true)
         .map_max_entries(map::TRACE, capacity::TRACE);

@@ -163,7 +163,7 @@ impl Sizes {
             spec::<u32, ServiceStats>(map::SERVICE_STATS, self.services, "--max-services"),
             spec::<u32, u64>(map::DROPS, DropReason::COUNT, FIXED),
             spec::<u32, u64>(map::STATS, Stat::COUNT, FIXED),
-            spec::<u32, Bucket>(map::ANSWER_LIMIT, limit::BUCKETS, FIXED),
+            spec::<u32, Bucket>(map::LIMITS, limit::BUCKETS, FIXED),
             spec::<u32, Name>(map::NAMES, self.services, "--max-services"),
             spec::<u32, Refusal>(map::REFUSALS, capacity::REFUSALS, FIXED),
         ]

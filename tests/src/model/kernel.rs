@@ -168,7 +168,7 @@ impl Kernel {
             }
             Write::Spent(bucket, spent) => {
                 let value = Bucket { spent, filled: self.now };
-                self.set_per_cpu(map::ANSWER_LIMIT, &[bucket], value)?;
+                self.set_per_cpu(map::LIMITS, &[bucket], value)?;
             }
             Write::Evict(tuple) if tuple.src.0.is_ipv4() => {
                 forget(programs.hash::<FlowKey<V4>, Flow<V4>>(map::FLOWS)?, &tuple.key())?;
@@ -197,7 +197,7 @@ impl Kernel {
             restore6: self.elements(map::RESTORE6)?,
             fragments: self.entries(map::FRAGMENTS)?,
             affinity: self.entries(map::AFFINITY)?,
-            answer_limit: self.per_cpu(map::ANSWER_LIMIT, BUCKETS)?,
+            limits: self.per_cpu(map::LIMITS, BUCKETS)?,
             service_stats: self.per_cpu(map::SERVICE_STATS, SERVICES)?,
             drops: self.per_cpu(map::DROPS, DropReason::COUNT)?,
             stats: self.per_cpu(map::STATS, Stat::COUNT)?,
@@ -268,7 +268,7 @@ impl Kernel {
         zero::<u64>(programs.array(map::FILTER)?, undo.filter.iter())?;
         zero::<RingChunk>(programs.array(map::RINGS)?, undo.rings.iter())?;
         zero::<Backend>(programs.array(map::BACKENDS)?, undo.backends.iter())?;
-        self.set_per_cpu(map::ANSWER_LIMIT, &keys(&state.answer_limit), Bucket::default())?;
+        self.set_per_cpu(map::LIMITS, &keys(&state.limits), Bucket::default())?;
         self.set_per_cpu(map::SERVICE_STATS, &keys(&state.service_stats), ServiceStats::default())?;
         self.set_per_cpu(map::DROPS, &keys(&state.drops), u64::default())?;
         self.set_per_cpu(map::STATS, &keys(&state.stats), u64::default())?;

@@ -3,7 +3,7 @@
 use lb_common::{
     address::{V4, V6},
     host::{Outcome, Tables, tcx_egress, tcx_ingress, xdp},
-    limit::Bucket,
+    limit::{self, Bucket},
 };
 
 use super::{Hook, Packet, Step, routes::routes, step::Write};
@@ -20,7 +20,11 @@ pub struct Reference {
 impl Reference {
     /// The [lab](crate::lab) as it is at the start: routes, and nothing to serve.
     pub fn new(devices: Devices, restore_buckets: u32) -> Self {
-        let mut tables = Tables { restore_mask: restore_buckets - 1, ..Tables::default() };
+        let mut tables = Tables {
+            restore_mask: restore_buckets - 1,
+            new_flows_per_tick: limit::ANSWERS_PER_TICK,
+            ..Tables::default()
+        };
         for (prefix, bits, route) in routes(&devices) {
             tables.set_route(prefix, bits, route);
         }
@@ -59,7 +63,7 @@ impl Reference {
             Write::Peer(address) => drop(tables.peers.insert(address.into())),
             Write::Interface(ifindex, interface) => drop(tables.interfaces.insert(ifindex, interface)),
             Write::Spent(bucket, spent) => {
-                tables.answer_limit.get_mut()[bucket as usize] = Bucket { spent, filled: tables.now };
+                tables.limits.get_mut()[bucket as usize] = Bucket { spent, filled: tables.now };
             }
             Write::Evict(tuple) if tuple.src.0.is_ipv4() => {
                 tables.ipv4.flows.get_mut().remove(&tuple.key::<V4>());

@@ -23,7 +23,7 @@ pub struct State {
     pub(super) restore6: BTreeMap<u32, RestoreBucket<V6>>,
     pub(super) fragments: BTreeMap<FragmentKey, FragmentPorts>,
     pub(super) affinity: BTreeMap<AffinityKey, Affinity>,
-    pub(super) answer_limit: BTreeMap<u32, Bucket>,
+    pub(super) limits: BTreeMap<u32, Bucket>,
     pub(super) service_stats: BTreeMap<u32, ServiceStats>,
     pub(super) drops: BTreeMap<u32, u64>,
     pub(super) stats: BTreeMap<u32, u64>,
@@ -39,7 +39,7 @@ impl State {
             restore6: tables.ipv6.restore.borrow().clone(),
             fragments: tables.fragments.borrow().clone(),
             affinity: tables.affinity.borrow().clone(),
-            answer_limit: numbered(&*tables.answer_limit.borrow()),
+            limits: numbered(&*tables.limits.borrow()),
             service_stats: tables.service_stats.borrow().clone(),
             drops: numbered(&*tables.drops.borrow()),
             stats: numbered(&*tables.stats.borrow()),
@@ -55,7 +55,7 @@ impl State {
         compare(&mut lines, "restore6", &self.restore6, &other.restore6, number);
         compare(&mut lines, "fragments", &self.fragments, &other.fragments, |key| format!("{key:?}"));
         compare(&mut lines, "affinity", &self.affinity, &other.affinity, |key| format!("{key:?}"));
-        compare(&mut lines, "answer_limit", &self.answer_limit, &other.answer_limit, number);
+        compare(&mut lines, "limits", &self.limits, &other.limits, number);
         compare(&mut lines, "service_stats", &self.service_stats, &other.service_stats, number);
         compare(&mut lines, "drops", &self.drops, &other.drops, |key| {
             lb_common::drop_reason::DropReason::from_u32(*key)

@@ -2,7 +2,7 @@
 
 use lb_common::{
     host::verdict::{XDP_DROP, XDP_PASS, XDP_TX},
-    limit::{BURST, ECHOES},
+    limit::{ANSWERS_PER_TICK, ECHOES, FULL_TICKS},
     stat::Stat,
 };
 use lb_tests::model::{
@@ -46,7 +46,7 @@ fn an_echo_to_the_node_is_the_stacks() {
 fn echoes_are_held_back_once_the_bucket_is_empty_until_it_fills_again() {
     for family in families() {
         let mut node = Node::new();
-        node.step(Step::Spent(ECHOES, BURST - 1));
+        node.step(Step::Spent(ECHOES, ANSWERS_PER_TICK * FULL_TICKS - 1));
         let sent = request(&family);
         assert_eq!([node.xdp(&sent).verdict, node.xdp(&sent).verdict], [XDP_TX, XDP_DROP]);
         assert_eq!(node.events(Stat::AnswerSuppressed), 1);

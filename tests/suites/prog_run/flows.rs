@@ -7,7 +7,7 @@ use lb_common::{
     flow::{FLOW_REVERSE, Flow, FlowKey, REFRESH, RestoreBucket},
     service::SERVICE_EXTERNAL_IP,
     stat::Stat,
-    tcp::{CLIENT_FIN, ENDPOINT_FIN, REPLIED, RESET, TCP, UDP, timeout},
+    tcp::{CLIENT_FIN, CONFIRMED, ENDPOINT_FIN, REPLIED, RESET, State, TCP, UDP, timeout},
 };
 use lb_tests::{
     lab::{LOCAL_POD, Lab, NODE, REMOTE_POD, VIP, endpoint, frontend},
@@ -21,12 +21,22 @@ use crate::setup::{
 
 const POD: (std::net::Ipv4Addr, u16) = (REMOTE_POD, POD_PORT);
 
-/// Opens a connection to the remote endpoint and returns the node's side of it.
-fn connect(lab: &mut Lab) -> (std::net::Ipv4Addr, u16) {
+/// What both halves know once the client has answered the answer.
+const ESTABLISHED: State = REPLIED | CONFIRMED;
+
+/// Sends a SYN to the remote endpoint and its answer back; the node's side of the connection.
+fn open(lab: &mut Lab) -> (std::net::Ipv4Addr, u16) {
     let packet = tcp(FROM, TO_REMOTE, SYN);
     assert_eq!(xdp(lab, &packet).verdict, XDP_REDIRECT);
     let source = (NODE, source_port(&forward(lab, &packet)));
     assert_eq!(xdp(lab, &tcp(POD, source, SYN_ACK)).verdict, XDP_REDIRECT);
+    source
+}
+
+/// Opens a connection to the remote endpoint and returns the node's side of it.
+fn connect(lab: &mut Lab) -> (std::net::Ipv4Addr, u16) {
+    let source = open(lab);
+    assert_eq!(xdp(lab, &tcp(FROM, TO_REMOTE, ACK)).verdict, XDP_REDIRECT);
     source
 }
 
@@ -36,6 +46,12 @@ fn halves(lab: &mut Lab, source: (std::net::Ipv4Addr, u16)) -> [Option<Flow>; 2]
 
 fn evict(lab: &mut Lab, key: &FlowKey) {
     lab.programs.hash::<FlowKey, Flow>(map::FLOWS).unwrap().remove(key).unwrap();
+}
+
+fn records(lab: &mut Lab) -> usize {
+    let restore = lab.programs.array::<RestoreBucket>(map::RESTORE).unwrap();
+    let buckets = (0..restore.len()).map(|bucket| restore.get(&bucket, 0).unwrap());
+    buckets.flat_map(|bucket| bucket.ways).filter(|record| record.written != 0).count()
 }
 
 fn forget_records(lab: &mut Lab) {
@@ -55,15 +71,33 @@ fn age(lab: &mut Lab, key: &FlowKey, age: u32) {
 #[test]
 fn both_halves_see_what_either_side_says() {
     let mut lab = lab();
-    let source = connect(&mut lab);
+    let source = open(&mut lab);
     let states = |lab: &mut Lab| halves(lab, source).map(|half| half.unwrap().state);
     assert_eq!(states(&mut lab), [REPLIED; 2]);
+    xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
+    assert_eq!(states(&mut lab), [ESTABLISHED; 2]);
     xdp(&lab, &tcp(FROM, TO_REMOTE, FIN));
-    assert_eq!(states(&mut lab), [REPLIED | CLIENT_FIN; 2]);
+    assert_eq!(states(&mut lab), [ESTABLISHED | CLIENT_FIN; 2]);
     xdp(&lab, &tcp(POD, source, FIN));
-    assert_eq!(states(&mut lab), [REPLIED | CLIENT_FIN | ENDPOINT_FIN; 2]);
+    assert_eq!(states(&mut lab), [ESTABLISHED | CLIENT_FIN | ENDPOINT_FIN; 2]);
     xdp(&lab, &tcp(POD, source, RST));
-    assert_eq!(states(&mut lab), [REPLIED | CLIENT_FIN | ENDPOINT_FIN | RESET; 2]);
+    assert_eq!(states(&mut lab), [ESTABLISHED | CLIENT_FIN | ENDPOINT_FIN | RESET; 2]);
+}
+
+#[test]
+fn a_flood_from_forged_addresses_keeps_no_record_though_every_one_is_answered() {
+    let mut lab = lab();
+    let source = open(&mut lab);
+    xdp(&lab, &tcp(FROM, TO_REMOTE, SYN));
+    xdp(&lab, &tcp(FROM, TO_REMOTE, RST));
+    xdp(&lab, &tcp(POD, source, SYN_ACK));
+    let request = udp(FROM, TO_REMOTE);
+    xdp(&lab, &request);
+    let source = (NODE, source_port(&forward(&mut lab, &request)));
+    xdp(&lab, &udp(POD, source));
+    assert_eq!(records(&mut lab), 0);
+    xdp(&lab, &request);
+    assert_eq!(records(&mut lab), 2, "both halves, once the client goes on after an answer");
 }
 
 #[test]
@@ -83,7 +117,7 @@ fn a_lost_forward_half_is_found_by_probing_where_its_record_is_lost_too() {
     forget_records(&mut lab);
     let out = xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     assert_eq!((out.verdict, read(&out.packet).src), (XDP_REDIRECT, source));
-    assert_eq!(halves(&mut lab, source).map(|half| half.unwrap().state), [REPLIED; 2]);
+    assert_eq!(halves(&mut lab, source).map(|half| half.unwrap().state), [REPLIED, ESTABLISHED]);
 }
 
 #[test]
@@ -104,7 +138,7 @@ fn a_lost_reverse_half_is_put_back_by_the_forward_half_before_long() {
     age(&mut lab, &key(FROM, TO_REMOTE, TCP), REFRESH + 1);
     xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     let reverse = halves(&mut lab, source)[1].unwrap();
-    assert_eq!((reverse.flags & FLOW_REVERSE, reverse.state), (FLOW_REVERSE, REPLIED));
+    assert_eq!((reverse.flags & FLOW_REVERSE, reverse.state), (FLOW_REVERSE, ESTABLISHED));
 }
 
 #[test]
@@ -125,6 +159,7 @@ fn a_local_flow_survives_the_loss_of_either_half() {
     let (packet, reply) = (tcp(FROM, TO_LOCAL, ACK), tcp(pod, FROM, ACK));
     xdp(&lab, &tcp(FROM, TO_LOCAL, SYN));
     tcx(&lab, program::TCX_EGRESS, &tcp(pod, FROM, SYN_ACK));
+    xdp(&lab, &packet);
     for lost in [key(pod, FROM, TCP), key(FROM, TO_LOCAL, TCP)] {
         evict(&mut lab, &lost);
         let out = tcx(&lab, program::TCX_EGRESS, &reply);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+mod admission;
 mod affinity;
 mod answers;
 mod dsr;

@@ -9,11 +9,12 @@ use lb_common::{
     service::SERVICE_EXTERNAL_IP,
     snat::PROBES,
     stat::Stat,
-    tcp::{TCP, timeout},
+    tcp::{CONFIRMED, REPLIED, State, TCP, timeout},
+    time::Tick,
 };
 use lb_tests::{
     lab::{LOCAL_POD, Lab, NODE, OTHER_VIP, REMOTE_POD, frontend},
-    packet::{SYN, SYN_ACK, read, tcp},
+    packet::{ACK, SYN, SYN_ACK, read, tcp},
 };
 
 use crate::setup::{
@@ -105,11 +106,33 @@ fn a_flow_that_finds_no_free_port_is_dropped_and_counted() {
 #[test]
 fn an_expired_claim_is_stolen() {
     let mut lab = lab();
-    let holder = stranger(&mut lab);
+    // Answered and never confirmed: of a flood, which would hold its ports for hours otherwise.
+    let holder = Flow { state: REPLIED, ..stranger(&mut lab) };
     let long_ago = holder.last_seen.wrapping_sub(timeout::OPENING + 60);
     occupy(&mut lab, &key(FROM, TO_REMOTE, TCP), Flow { last_seen: long_ago, ..holder });
     assert_eq!(xdp(&lab, &tcp(FROM, TO_REMOTE, SYN)).verdict, XDP_REDIRECT);
     assert_eq!(lab.programs.events(Stat::PortStolen).unwrap(), 1);
+}
+
+/// All source ports that the flow will ask for are a stranger's, last heard of so many ticks ago.
+fn occupy_all(lab: &mut Lab, state: State, age: Tick) {
+    let holder = stranger(lab);
+    let holder = Flow { state, last_seen: holder.last_seen.wrapping_sub(age), ..holder };
+    occupy(lab, &key(FROM, TO_REMOTE, TCP), holder);
+}
+
+#[test]
+fn where_ports_are_scarce_flows_that_no_client_confirmed_give_way() {
+    for (state, age, verdict, stolen) in [
+        (REPLIED, timeout::SCARCE / 2, XDP_DROP, 0),
+        (REPLIED | CONFIRMED, timeout::SCARCE * 2, XDP_DROP, 0),
+        (REPLIED, timeout::SCARCE * 2, XDP_REDIRECT, 1),
+    ] {
+        let mut lab = lab();
+        occupy_all(&mut lab, state, age);
+        assert_eq!(xdp(&lab, &tcp(FROM, TO_REMOTE, SYN)).verdict, verdict, "state {state}, age {age}");
+        assert_eq!(lab.programs.events(Stat::PortStolen).unwrap(), stolen);
+    }
 }
 
 /// A client's socket whose flow asks first for `port`.
@@ -132,6 +155,7 @@ fn a_living_flow_that_the_table_lost_keeps_its_source_port() {
     let port = source_port(&forward(&mut lab, &opening));
     let reply = tcp((REMOTE_POD, POD_PORT), (NODE, port), SYN_ACK);
     xdp(&lab, &reply);
+    xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     lab.programs.hash::<FlowKey, Flow>(map::FLOWS).unwrap().remove(&key(reply.src, reply.dst, TCP)).unwrap();
 
     let other = tcp(rival(port), TO_REMOTE, SYN);

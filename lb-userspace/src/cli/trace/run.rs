@@ -81,7 +81,7 @@ impl Tracer {
         let present = map::PINNED.iter().all(|name| dir.map(name).exists());
         let sizes = Sizes::of_pinned(dir).filter(|_| present);
         let sizes = sizes.ok_or_else(|| CliError::NoMaps { path: dir.root() })?;
-        let settings = Settings { sizes, snat_ports: ports.0.clone(), tracing: true };
+        let settings = Settings { sizes, snat_ports: ports.0.clone(), tracing: true, ..Settings::default() };
         let ebpf = loader::load(dir, &settings).map_err(TraceError::from)?;
         Ok(Self { ebpf })
     }

@@ -12,7 +12,7 @@ use lb_common::{
     address::{V4, V6},
     flow::{FLOW_HAIRPIN, FLOW_LOCAL, FLOW_REVERSE, FlowKey},
     host::{Family, Outcome, Tables, verdict::XDP_PASS},
-    limit::{BUCKETS, BURST},
+    limit::{ANSWERS_PER_TICK, BUCKETS, FULL_TICKS},
     stat::Stat,
     tcp::{SCTP, TCP, UDP},
 };
@@ -53,7 +53,10 @@ impl Generator {
                 Some((tuple, _)) => Step::Evict(tuple),
                 None => Step::Wait(1),
             },
-            85..87 => Step::Spent(self.random.u32(..BUCKETS), self.random.u32(BURST - 2..=BURST)),
+            85..87 => Step::Spent(
+                self.random.u32(..BUCKETS),
+                self.random.u32(ANSWERS_PER_TICK * FULL_TICKS - 2..=ANSWERS_PER_TICK * FULL_TICKS),
+            ),
             87..110 => self.error(tables),
             110..125 => self.echo(),
             125..160 => self.encapsulated(tables),
