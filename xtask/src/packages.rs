@@ -26,6 +26,9 @@ pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
 /// What tests and benchmarks compare sluice-ingress with. Each comes with a service, which has the name of the program.
 pub(crate) const PROXIES: [(&str, &str); 2] = [("nginx", "nginx-light"), ("haproxy", "haproxy")];
 
+/// What reads the units of `deploy/systemd`.
+pub(crate) const SYSTEMD: [(&str, &str); 1] = [("systemd-analyze", "systemd")];
+
 /// What tests run the images in, without the service that comes with it.
 pub(crate) const CONTAINERD: [(&str, &str); 2] = [("containerd", "containerd"), ("ctr", "containerd")];
 

@@ -74,6 +74,7 @@ fn prepare() -> Result<PathBuf> {
     packages::ensure_test_tools()?;
     packages::ensure_proxies()?;
     packages::ensure_containerd()?;
+    packages::ensure_tools(&packages::SYSTEMD)?;
     bpffs::ensure()?;
     image::run(Architecture::HOST)?;
     Ok(build::release("sluice"))

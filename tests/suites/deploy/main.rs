@@ -6,6 +6,7 @@
 mod chart;
 mod ingress;
 mod pod;
+mod systemd;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
