@@ -40,7 +40,7 @@ fn sluice_xdp(context: XdpContext) -> u32 {
         _ => Verdict::PASS,
     };
     if tags.outer[0] != 0 || verdict.action() == Action::ForwardTagged {
-        return leave_tagged(ctx, &tags, verdict);
+        return leave_tagged(ctx, tags.to_bits(), verdict);
     }
     match verdict.action() {
         Action::Pass => xdp_action::XDP_PASS,
@@ -52,10 +52,11 @@ fn sluice_xdp(context: XdpContext) -> u32 {
 
 /// A frame that came in with tags, or leaves with some.
 #[inline(never)]
-fn leave_tagged(ctx: *mut xdp_md, tags: &Tags, verdict: Verdict) -> u32 {
+fn leave_tagged(ctx: *mut xdp_md, tags: u64, verdict: Verdict) -> u32 {
+    let tags = Tags::from_bits(tags);
     let mut frame = Frame { context: XdpContext::new(ctx) };
     let (leaves_by, tags) = match verdict.action() {
-        Action::Pass | Action::Answer => (0, *tags),
+        Action::Pass | Action::Answer => (0, tags),
         Action::Forward => (verdict.number(), Tags::NONE),
         Action::ForwardTagged => {
             // SAFETY: the map returned the reference; copied out at once.

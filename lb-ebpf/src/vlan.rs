@@ -16,6 +16,20 @@ pub(crate) struct Tags {
 impl Tags {
     pub(crate) const NONE: Self = Self { outer: [0; 2], inner: [0; 2] };
 
+    /// One number, for a call: what is passed in a register takes no stack. Linux before 6.6 rounds each function's part
+    /// of the 512 bytes up to 32 (`check_max_stack_depth` in kernel/bpf/verifier.c).
+    #[inline(always)]
+    pub(crate) const fn to_bits(self) -> u64 {
+        let [a, b] = self.outer;
+        let [c, d] = self.inner;
+        a as u64 | (b as u64) << 16 | (c as u64) << 32 | (d as u64) << 48
+    }
+
+    #[inline(always)]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self { outer: [bits as u16, (bits >> 16) as u16], inner: [(bits >> 32) as u16, (bits >> 48) as u16] }
+    }
+
     #[inline(always)]
     const fn len(&self) -> usize {
         if self.outer[0] == 0 {

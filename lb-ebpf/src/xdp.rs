@@ -27,17 +27,25 @@ impl Frame {
         (start + length <= self.context.data_end()).then_some(start as *mut u8)
     }
 
-    /// Moves the start of the frame by `bytes`, and the link-layer addresses and EtherType with it.
+    /// Puts `bytes` between the link-layer header and the packet.
+    ///
+    /// Growing and shrinking are two functions, whose offsets have no sign: the verifier of Linux 6.1 takes an offset
+    /// with one for less than zero, whatever it was compared with.
     #[inline(always)]
-    fn move_head(&mut self, bytes: i32) -> bool {
-        if bytes > 0 && !self.copy_link_header(0, bytes as usize) {
-            return false;
-        }
+    fn widen(&mut self, bytes: u32) -> bool {
+        self.adjust_head(-(bytes as i32)) && self.copy_link_header(bytes as usize, 0)
+    }
+
+    /// Takes `bytes` away behind the link-layer header.
+    #[inline(always)]
+    fn narrow(&mut self, bytes: u32) -> bool {
+        self.copy_link_header(0, bytes as usize) && self.adjust_head(bytes as i32)
+    }
+
+    #[inline(always)]
+    fn adjust_head(&mut self, bytes: i32) -> bool {
         // SAFETY: the context is valid; packet pointers are derived anew afterwards.
-        if unsafe { bpf_xdp_adjust_head(self.context.ctx, bytes) } != 0 {
-            return false;
-        }
-        bytes > 0 || self.copy_link_header(-bytes as usize, 0)
+        unsafe { bpf_xdp_adjust_head(self.context.ctx, bytes) == 0 }
     }
 
     #[inline(always)]
@@ -198,17 +206,17 @@ impl Buffer for Frame {
 
     #[inline(always)]
     fn grow(&mut self, bytes: u32) -> bool {
-        self.move_head(-(bytes as i32))
+        self.widen(bytes)
     }
 
     #[inline(always)]
     fn encapsulate(&mut self, bytes: u32, _v6: bool) -> bool {
-        self.move_head(-(bytes as i32))
+        self.widen(bytes)
     }
 
     #[inline(always)]
     fn decapsulate(&mut self, bytes: u32) -> bool {
-        self.move_head(bytes as i32)
+        self.narrow(bytes)
     }
 
     #[inline(always)]
