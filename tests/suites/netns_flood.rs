@@ -27,6 +27,8 @@ use nix::net::if_::if_nametoindex;
 const FLOOD: u64 = 1_000_000;
 /// New flows of the flood that crosses the network, where pods answer and routers report errors.
 const ANSWERED: u64 = 100_000;
+/// Packets of the flood of which none is sound.
+const HOSTILE: u32 = 100_000;
 /// Packets to one frontend before the next one's turn.
 const BATCH: usize = 100;
 /// Sessions with each frontend that say nothing during the flood.
@@ -131,6 +133,37 @@ fn flood_program(cluster: &Cluster, count: u64) -> Duration {
     })
 }
 
+/// Sends packets that began as sound ones towards every frontend and have some random bytes changed since, behind the
+/// lengths and the destination: fragments of all kinds, headers that lie, flags and types that nobody uses.
+fn send_hostile(cluster: &Cluster, count: u32) {
+    let mut random = fastrand::Rng::with_seed(7);
+    let open = |target: Target| RawSocket::open(&cluster.topology.client, target.address.ip()).unwrap();
+    let mut floods: Vec<_> =
+        targets().into_iter().map(|target| (open(target), NewFlows::towards(target))).collect();
+    for _ in 0..count {
+        let number = random.usize(..floods.len());
+        let (socket, flows) = &mut floods[number];
+        let mut packet = flows.packet().to_vec();
+        // What the socket and the routers on the way look at stays: versions, lengths, addresses.
+        let (fields, transport) =
+            if packet[0] >> 4 == 4 { (vec![1, 4, 5, 6, 7, 8, 9], 20) } else { (vec![6, 7], 40) };
+        for _ in 0..random.usize(1..6) {
+            let at = if random.bool() {
+                random.usize(transport..packet.len())
+            } else {
+                fields[random.usize(..fields.len())]
+            };
+            packet[at] = random.u8(..);
+        }
+        packet.truncate(random.usize(transport + 1..=packet.len()));
+        if packet[0] >> 4 == 6 {
+            let payload = (packet.len() - 40) as u16;
+            packet[4..6].copy_from_slice(&payload.to_be_bytes());
+        }
+        socket.send(&packet).unwrap();
+    }
+}
+
 /// Halves of the sessions' flows that the first node's table holds.
 fn halves_of_clients(maps: &Pinned) -> usize {
     let forged = |first: [u8; 2]| first == [100, 64 | first[1] & 0x3f];
@@ -178,5 +211,16 @@ fn a_flood_gets_the_share_of_the_processor_that_it_is_given_and_no_more() {
     let most = (took.as_secs() + 2) * (PER_SECOND + 60) * cpus;
     println!("{ANSWERED} new flows in {took:.1?}: {refused} refused");
     assert!(refused > 0 && refused + most >= ANSWERED, "{refused} refused in {took:?}");
+    living.check();
+}
+
+#[test]
+fn hostile_packets_at_full_speed_touch_nothing_that_exists() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let cluster = start(&[]);
+    let living = Living::start(&cluster);
+    send_hostile(&cluster, HOSTILE);
     living.check();
 }

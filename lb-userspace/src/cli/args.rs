@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Take Sluice's programs and maps off this node, and nothing else.
     Cleanup(CleanupArgs),
+    /// Print what completes this command line in a shell: `source <(sluice completion bash)`.
+    Completion(CompletionArgs),
     /// Print the version.
     Version,
 }
@@ -142,6 +144,13 @@ pub(crate) struct CheckArgs {
     /// A file or a folder of manifests, the file of --external-ip-policy, or - for standard input; may be repeated.
     #[arg(short, long, required = true, num_args = 1.., value_name = "FILE")]
     pub(crate) filename: Vec<PathBuf>,
+}
+
+/// `sluice completion`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `sluice cleanup`.

@@ -13,6 +13,8 @@ mod error;
 mod get;
 mod names;
 mod output;
+#[cfg(test)]
+mod pages;
 mod pins;
 mod trace;
 
@@ -62,6 +64,10 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
         Command::Check(args) => {
             let errors = check::check(&args.filename, out)?;
             Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Completion(args) => {
+            clap_complete::generate(args.shell, &mut Sluice::command(), "sluice", out);
+            Ok(ExitCode::SUCCESS)
         }
         Command::Version => {
             writeln!(out, "sluice {}", env!("CARGO_PKG_VERSION"))?;

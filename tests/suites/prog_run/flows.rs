@@ -245,6 +245,20 @@ fn a_closed_connections_port_can_be_used_anew() {
 }
 
 #[test]
+fn a_forged_reset_does_not_end_a_connection() {
+    let mut lab = lab();
+    let source = connect(&mut lab);
+    xdp(&lab, &tcp(FROM, TO_REMOTE, RST));
+    for half in [key(FROM, TO_REMOTE, TCP), key(POD, source, TCP)] {
+        age(&mut lab, &half, timeout::RESET * 2);
+    }
+    let out = xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
+    assert_eq!((out.verdict, read(&out.packet).src, read(&out.packet).dst), (XDP_REDIRECT, source, POD));
+    let out = xdp(&lab, &tcp(POD, source, ACK));
+    assert_eq!((out.verdict, read(&out.packet).src, read(&out.packet).dst), (XDP_REDIRECT, TO_REMOTE, FROM));
+}
+
+#[test]
 fn an_idle_flow_is_over_after_its_time() {
     let mut lab = lab();
     for (packet, idle) in

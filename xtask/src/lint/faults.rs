@@ -1,4 +1,4 @@
-//! `docs/faults.md` promises a test for every fault: each that it names has to exist.
+//! `docs/faults.md` and `SECURITY.md` promise a test for every fault and attack: each that they name has to exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,14 +8,11 @@ use anyhow::{Context, Result, ensure};
 use super::files;
 use crate::workspace;
 
-const PAGE: &str = "docs/faults.md";
+const PAGES: [&str; 2] = ["docs/faults.md", "SECURITY.md"];
 const SCENARIO: &str = ".scn";
 
 /// Fails with one line per name without a test or scenario.
 pub(super) fn check() -> Result<()> {
-    let page = fs::read_to_string(workspace::root().join(PAGE)).context(PAGE)?;
-    let names = names(&page);
-    ensure!(!names.is_empty(), "{PAGE} names no test");
     let mut known = BTreeSet::new();
     for file in files()? {
         if file.ends_with(".rs") {
@@ -26,11 +23,16 @@ pub(super) fn check() -> Result<()> {
             known.insert(scenario.to_owned());
         }
     }
-    let problems: Vec<_> = names
-        .into_iter()
-        .filter(|name| !known.contains(*name))
-        .map(|name| format!("{PAGE}: `{name}` is no test: name the one that took its place"))
-        .collect();
+    let mut problems = Vec::new();
+    for page in PAGES {
+        let text = fs::read_to_string(workspace::root().join(page)).context(page)?;
+        let names = names(&text);
+        ensure!(!names.is_empty(), "{page} names no test");
+        let unknown = names.into_iter().filter(|name| !known.contains(*name));
+        problems.extend(
+            unknown.map(|name| format!("{page}: `{name}` is no test: name the one that took its place")),
+        );
+    }
     super::report(&problems)
 }
 
