@@ -51,8 +51,18 @@ pub mod map {
     /// 0 → [`Tick`](crate::time::Tick), array of one; read only where [`FED_CLOCK`](super::global::FED_CLOCK) is set.
     pub const CLOCK: &str = "clock";
 
+    /// 0 → [`Monitor`](crate::monitor::Monitor), array of one.
+    pub const MONITOR: &str = "monitor";
+    /// 0 → [`Sampler`](crate::monitor::Sampler), per-CPU array of one.
+    pub const SAMPLER: &str = "sampler";
+    /// [`Event`](crate::monitor::Event)s on their way to a monitor, ring buffer.
+    pub const EVENTS: &str = "events";
+
+    /// What `sluice monitor` needs, which releases before it do not have.
+    pub const MONITORING: [&str; 3] = [MONITOR, SAMPLER, EVENTS];
+
     /// Every map that is pinned and survives the agent.
-    pub const PINNED: [&str; 20] = [
+    pub const PINNED: [&str; 23] = [
         FILTER,
         SERVICES,
         RINGS,
@@ -73,6 +83,9 @@ pub mod map {
         LIMITS,
         NAMES,
         REFUSALS,
+        MONITOR,
+        SAMPLER,
+        EVENTS,
     ];
 }
 

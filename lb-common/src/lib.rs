@@ -27,6 +27,7 @@ pub mod host;
 pub mod interface;
 pub mod limit;
 pub mod maglev;
+pub mod monitor;
 pub mod name;
 pub mod packet;
 pub mod pipeline;

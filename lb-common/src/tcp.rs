@@ -88,6 +88,13 @@ pub const fn is_closed(state: State) -> bool {
     state & RESET != 0 || state & (CLIENT_FIN | ENDPOINT_FIN) == (CLIENT_FIN | ENDPOINT_FIN)
 }
 
+/// 1 where [`is_closed`], else 0, without a branch.
+#[inline(always)]
+pub const fn closed_bit(state: State) -> State {
+    const { assert!(CLIENT_FIN == 1 << 1 && ENDPOINT_FIN == 1 << 2 && RESET == 1 << 3) };
+    (state >> 3 | state >> 2 & state >> 1) & 1
+}
+
 /// Idle time after which a flow in `state` is over.
 #[inline(always)]
 pub const fn idle_timeout(protocol: u8, state: State) -> Tick {

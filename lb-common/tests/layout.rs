@@ -14,6 +14,7 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     interface::{Interface, VlanTag},
     limit::{self, Bucket},
+    monitor::{Event, Monitor, Sampler},
     name::Name,
     refusal::Refusal,
     ring::RingChunk,
@@ -53,6 +54,10 @@ fn a_changed_layout_has_another_version() {
         AffinityKey { client service }
         Backend { address node port_be protocol flags generation }
         Bucket { spent filled }
+        Event {
+            time src dst new_src new_dst src_port_be dst_port_be new_src_port_be new_dst_port_be service backend ifindex
+            opened kind reason protocol flags _pad
+        }
         Flow<V4> {
             src_be dst_be src_port_be dst_port_be l3_delta l4_delta ifindex macs epoch last_seen backend generation
             service opened state flags mtu _pad
@@ -66,6 +71,7 @@ fn a_changed_layout_has_another_version() {
         FragmentKey { src dst id_be protocol }
         FragmentPorts { src_port_be dst_port_be seen }
         Interface { address_be address6_be flags parent tags mac _pad }
+        Monitor { until interval burst kinds reasons }
         Name { bytes }
         RestoreBucket<V4> { ways }
         RestoreBucket<V6> { ways }
@@ -77,6 +83,7 @@ fn a_changed_layout_has_another_version() {
         }
         RingChunk { slots }
         Runtime { epoch _pad }
+        Sampler { due left_out lost }
         Service { id flags ring ring_size local_ring local_ring_size affinity _pad }
         ServiceKey { address port_be protocol _pad }
         ServiceStats { packets bytes reply_packets reply_bytes new_flows }

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use lb_common::{
     address::{IpAddress, V4, V6},
     flow::{Flow, FlowKey, RestoreBucket},
+    pipeline::Verdict,
     time::Tick,
     workspace::Workspace,
 };
@@ -25,7 +26,9 @@ pub(crate) trait Family: IpAddress {
     /// See [`lb_common::pipeline::is_taken`].
     fn is_taken() -> bool;
     /// See [`lb_common::pipeline::claim`].
-    fn claim() -> bool;
+    fn claim() -> Verdict;
+    /// See [`monitor::tell`](crate::monitor::tell).
+    fn tell(what: u32, ifindex: u32);
     /// See [`lb_common::pipeline::keep_records`].
     fn keep_records(now: Tick);
     /// Writes family and addresses of a query.
@@ -56,8 +59,13 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn claim() -> bool {
-        parts::claim_ipv4() != 0
+    fn claim() -> Verdict {
+        Verdict::from_bits(parts::claim_ipv4())
+    }
+
+    #[inline(always)]
+    fn tell(what: u32, ifindex: u32) {
+        parts::tell_ipv4(what, ifindex);
     }
 
     #[inline(always)]
@@ -101,8 +109,13 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn claim() -> bool {
-        parts::claim_ipv6() != 0
+    fn claim() -> Verdict {
+        Verdict::from_bits(parts::claim_ipv6())
+    }
+
+    #[inline(always)]
+    fn tell(what: u32, ifindex: u32) {
+        parts::tell_ipv6(what, ifindex);
     }
 
     #[inline(always)]

@@ -14,8 +14,9 @@ use lb_common::{
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    monitor::What,
     packet::Packet,
-    pipeline::{Bytes, Hook, InsertError, Route, Stage},
+    pipeline::{Bytes, Hook, InsertError, Route, Stage, Verdict},
     ring::CHUNK_SLOTS,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     source_range::SourceRangeKey,
@@ -199,7 +200,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     }
 
     #[inline(always)]
-    fn claim(&self) -> bool {
+    fn claim(&self) -> Verdict {
         A::claim()
     }
 
@@ -350,6 +351,11 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
     #[inline(always)]
     fn count(&self, stat: Stat) {
         add(maps::STATS.get_ptr_mut(stat as u32), 1);
+    }
+
+    #[inline(always)]
+    fn tell(&self, what: What, ifindex: u32) {
+        A::tell(what.0, ifindex);
     }
 
     #[inline(always)]

@@ -14,6 +14,8 @@ mod kernel;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod monitor;
+#[cfg(target_arch = "bpf")]
 mod parts;
 #[cfg(target_arch = "bpf")]
 mod programs;

@@ -4,7 +4,7 @@ use aya_ebpf::{
     Global,
     bindings::{BPF_F_NO_PREALLOC, bpf_fib_lookup},
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use lb_common::{
     abi::capacity,
@@ -17,6 +17,7 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::{self, Bucket},
+    monitor::{self, Monitor, Sampler},
     name::Name,
     pipeline::InsertError,
     refusal::Refusal,
@@ -112,6 +113,15 @@ pub(crate) static NAMES: HashMap<u32, Name> = HashMap::with_max_entries(capacity
 #[map(name = "refusals")]
 pub(crate) static REFUSALS: HashMap<u32, Refusal> =
     HashMap::with_max_entries(capacity::REFUSALS, BPF_F_NO_PREALLOC);
+
+#[map(name = "monitor")]
+pub(crate) static MONITOR: Array<Monitor> = Array::with_max_entries(1, 0);
+
+#[map(name = "sampler")]
+pub(crate) static SAMPLER: PerCpuArray<Sampler> = PerCpuArray::with_max_entries(1, 0);
+
+#[map(name = "events")]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(monitor::RING_BYTES, 0);
 
 #[map(name = "trace")]
 pub(crate) static TRACE: Array<TraceStep> = Array::with_max_entries(capacity::TRACE, 0);

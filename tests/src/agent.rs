@@ -189,6 +189,17 @@ impl Agent {
         self.namespace.run(&program, &arguments)
     }
 
+    /// Starts another command of `sluice` on the node, over what is pinned, with pipes for what it prints.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_sluice(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.namespace.command(binary()?)?;
+        command.args(arguments).arg("--bpf-dir").arg(&self.bpf_dir);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().context("cannot start sluice")
+    }
+
     /// Where it pins.
     pub fn pins(&self) -> PinDir {
         PinDir::new(&self.bpf_dir)

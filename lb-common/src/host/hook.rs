@@ -12,8 +12,9 @@ use crate::{
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    monitor::{Event, Kind, What},
     packet::{ETHERNET_LEN, Packet},
-    pipeline::{self, Bytes, Hook, InsertError, Route, Stage},
+    pipeline::{self, Bytes, Hook, InsertError, Route, Stage, Verdict},
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     stat::Stat,
     tcp::State,
@@ -175,7 +176,7 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
         pipeline::is_taken(self)
     }
 
-    fn claim(&self) -> bool {
+    fn claim(&self) -> Verdict {
         pipeline::claim(self)
     }
 
@@ -272,6 +273,20 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
 
     fn count(&self, stat: Stat) {
         self.tables.stats.borrow_mut()[stat as usize] += 1;
+    }
+
+    fn tell(&self, what: What, ifindex: u32) {
+        if what.kind() == 0 {
+            return;
+        }
+        // SAFETY: the pipeline borrows the workspace mutably, and hands nothing of it to this call.
+        let Workspace { own, flow, .. } = unsafe { *self.workspace() };
+        let mut event = Event::default();
+        event.describe(what, &own, ifindex);
+        if what.kind() != Kind::Drop as u32 {
+            event.add_flow(&flow);
+        }
+        self.tables.told.borrow_mut().push(event);
     }
 
     fn step_between(&self, _step: Step, _values: [u32; 3], _from: A, _to: A) {}

@@ -17,6 +17,7 @@ use crate::{
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::{BUCKETS, Bucket},
+    monitor::Event,
     pipeline::{FIB_NOT_FORWARDED, Route},
     ring::{self, CHUNK_SLOTS, RingChunk},
     service::{Service, ServiceKey},
@@ -72,6 +73,8 @@ pub struct Tables {
     pub drops: RefCell<[u64; DropReason::COUNT as usize]>,
     /// Events.
     pub stats: RefCell<[u64; Stat::COUNT as usize]>,
+    /// What a monitor was told since somebody last took it away.
+    pub told: RefCell<Vec<Event>>,
 }
 
 /// What is kept for each family apart.
@@ -135,6 +138,7 @@ impl Default for Tables {
             service_stats: RefCell::default(),
             drops: RefCell::default(),
             stats: RefCell::default(),
+            told: RefCell::default(),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The source port of a translated flow: claimed by inserting the reverse half, which nobody else can then have.
 
-use super::{Hook, InsertError, drop, workspace};
+use super::{Hook, InsertError, Verdict, drop, workspace};
 use crate::{
     address::IpAddress as _,
     checksum,
     drop_reason::DropReason,
     flow::{FLOW_ENCAPSULATED, FLOW_LOCAL, Flow, FlowKey},
-    hash, snat,
+    hash,
+    monitor::{Kind, What},
+    snat,
     stat::Stat,
     time::Tick,
     trace::Step,
@@ -14,27 +16,26 @@ use crate::{
 };
 
 /// Claims a reverse tuple for the flow in the workspace, whose way is known, and adds both halves to the table; only one
-/// for a flow that is encapsulated. False, with the drop counted, where that cannot be.
+/// for a flow that is encapsulated. Still [`Action::Claim`](super::Action::Claim), or a drop where that cannot be.
 #[inline(always)]
-pub fn claim<H: Hook>(hook: &H) -> bool {
+pub fn claim<H: Hook>(hook: &H) -> Verdict {
     let Some(workspace) = workspace(hook) else {
-        return false;
+        return Verdict::DROP;
     };
     let encapsulated = workspace.flow.flags & FLOW_ENCAPSULATED != 0;
     if !encapsulated && let Some(reason) = claim_reverse(hook, workspace) {
-        drop(hook, reason);
-        return false;
+        return drop(hook, reason);
     }
     let Workspace { own, flow, key, .. } = workspace;
     if hook.insert(own, flow).is_err() {
         if !encapsulated {
             hook.remove(key);
         }
-        drop(hook, DropReason::FlowTableFull);
-        return false;
+        return drop(hook, DropReason::FlowTableFull);
     }
     hook.count_flow(flow.service);
-    true
+    hook.tell(What::new(Kind::Open, 0), 0);
+    Verdict::CLAIM
 }
 
 /// Adds the reverse half, and makes the flow the forward half that belongs to it. The reason where no tuple is free.

@@ -5,6 +5,7 @@ use crate::{
     drop_reason::DropReason,
     flow::{FLOW_ENCAPSULATED, FLOW_HAIRPIN, FLOW_LOCAL, FLOW_REVERSE, Flow, REFRESH},
     hash,
+    monitor::{CloseReason, Kind, What},
     packet::Packet,
     stat::Stat,
     tcp::{self, UDP, flag},
@@ -76,6 +77,8 @@ pub(super) fn tend<H: Hook>(
     let reopened = tcp::is_closed(flow.state) && packet.tcp_flags & flag::SYN != 0;
     if flow.is_over(packet.protocol, now) || reopened {
         hook.step(Step::FlowOver, u32::from(flow.state), since(now, flow.last_seen), 0);
+        let was_open = 1 - u32::from(tcp::closed_bit(flow.state));
+        hook.tell(What(was_open * What::new(Kind::Close, CloseReason::Idle as u32).0), 0);
         return Tended::Over;
     }
     if !reverse && hook.endpoint_flags(flow.backend, flow.generation).is_none() {
@@ -84,10 +87,12 @@ pub(super) fn tend<H: Hook>(
             return Tended::Done(Verdict::reject(DropReason::EndpointGone));
         }
         hook.count(Stat::Reselected);
+        hook.tell(What::new(Kind::Close, CloseReason::EndpointGone as u32), 0);
         return Tended::Over;
     }
     let encapsulated = flow.flags & FLOW_ENCAPSULATED != 0;
     *other_key = flow.other_key(&packet.key);
+    let state_before = flow.state;
     flow.state |= gained(packet, flow);
     let other = if encapsulated { None } else { hook.flow(other_key) };
     if let Some(other) = other {
@@ -109,6 +114,7 @@ pub(super) fn tend<H: Hook>(
     flow.last_seen = now;
     // Before any insert: an LRU may hand the very element that `half` points to to another key.
     hook.write(half, flow);
+    hook.tell(What::closed(state_before, flow.state), 0);
     if !encapsulated {
         flow.write_other(&packet.key, other_flow);
         if other.is_none() && hook.insert_new(other_key, other_flow).is_ok() {

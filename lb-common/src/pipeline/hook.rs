@@ -1,6 +1,6 @@
 //! What the pipeline needs of its surroundings: packet, maps and helpers.
 
-use super::Bytes;
+use super::{Bytes, Verdict};
 use crate::{
     address::IpAddress,
     affinity::{Affinity, AffinityKey},
@@ -9,6 +9,7 @@ use crate::{
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
+    monitor::What,
     packet::Packet,
     service::{Service, ServiceKey},
     stat::Stat,
@@ -152,8 +153,8 @@ pub trait Hook {
     ) -> bool;
     /// Runs [`is_taken`](super::is_taken), as [`claim`](Self::claim).
     fn is_taken(&self) -> bool;
-    /// Runs [`claim`](super::claim). A hook may do it in a function of its own: the workspace holds all it needs.
-    fn claim(&self) -> bool;
+    /// Runs [`claim`](super::claim()). A hook may do it in a function of its own: the workspace holds all it needs.
+    fn claim(&self) -> Verdict;
     /// Runs [`keep_records`](super::keep_records), as [`claim`](Self::claim).
     fn keep_records(&self, now: Tick);
     /// Keeps a half's record, see [`RestoreBucket::keep`](crate::flow::RestoreBucket::keep).
@@ -203,6 +204,9 @@ pub trait Hook {
     fn count_drop(&self, reason: u32);
     /// Counts an event.
     fn count(&self, stat: Stat);
+    /// Tells a monitor, if one is there, what happened to the packet in the workspace: its tuple, `own`, and but for a drop
+    /// the half that it met, `flow`. `ifindex` is the interface of a drop.
+    fn tell(&self, what: What, ifindex: u32);
     /// Notes a step of the trace; nothing outside a tracing build.
     fn step(&self, step: Step, a: u32, b: u32, c: u32) {
         self.step_between(step, [a, b, c], Self::Address::NONE, Self::Address::NONE);

@@ -20,6 +20,7 @@ mod follow;
 mod fragment;
 mod header;
 mod hook;
+mod monitor;
 mod open;
 mod other;
 mod send;
@@ -34,6 +35,7 @@ pub use follow::keep_records;
 pub use hook::{
     FIB_FRAG_NEEDED, FIB_NO_NEIGHBOUR, FIB_NOT_FORWARDED, FIB_SUCCESS, Hook, InsertError, Route, Stage,
 };
+pub use monitor::tell_refusal;
 pub use open::{launch, open};
 pub use other::other;
 pub use verdict::{Action, Verdict};
@@ -86,7 +88,8 @@ pub fn run<H: Hook>(hook: &mut H) -> Verdict {
 #[inline(always)]
 fn workspace<'a, H: Hook>(hook: &H) -> Option<&'a mut Workspace<H::Address>> {
     // SAFETY: null or valid by `Hook`; taken once on each way, by `decide` or by `error::translate`, and meanwhile by
-    // `claim`, `is_taken` and `keep_records` only, whose callers do not touch theirs before they return.
+    // `claim`, `is_taken`, `keep_records` and `Hook::tell` only, whose callers do not touch theirs before they return;
+    // by `tell_refusal` when the way is over.
     unsafe { hook.workspace().as_mut() }
 }
 
@@ -99,7 +102,13 @@ pub fn finish<H: Hook>(hook: &mut H) -> Verdict {
         _ => {}
     }
     if verdict.action() == Action::Claim {
-        verdict = if hook.claim() { launch(hook) } else { Verdict::DROP };
+        verdict = hook.claim();
+        if verdict.action() == Action::Claim {
+            verdict = launch(hook);
+        }
+    }
+    if verdict.refusal() != 0 {
+        tell_refusal(hook, verdict.refusal());
     }
     if verdict.action() == Action::Reject {
         verdict = answer(hook, verdict.number());
@@ -254,5 +263,5 @@ fn is_for_another<H: Hook>(hook: &H) -> bool {
 fn drop<H: Hook>(hook: &H, reason: DropReason) -> Verdict {
     hook.count_drop(reason as u32);
     hook.step(Step::Drop, reason as u32, 0, 0);
-    Verdict::DROP
+    Verdict::dropped(reason)
 }

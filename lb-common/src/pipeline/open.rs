@@ -35,7 +35,11 @@ pub fn open<H: Hook>(hook: &mut H, tunnelled: u32) -> Verdict {
     if H::Address::IS_V6 {
         return Verdict::CLAIM;
     }
-    if hook.claim() { send::send(hook, &packet, &workspace.flow) } else { Verdict::DROP }
+    let claimed = hook.claim();
+    if claimed != Verdict::CLAIM {
+        return claimed;
+    }
+    send::send(hook, &packet, &workspace.flow)
 }
 
 /// Sends the packet whose flow was opened and claimed. Reads it anew.

@@ -8,7 +8,7 @@ use crate::drop_reason::DropReason;
 pub enum Action {
     /// To the node's stack, or on its way out of it.
     Pass,
-    /// Dropped, and counted.
+    /// Dropped, and counted for the [`DropReason`] one below [`Verdict::number`], unless that is 0.
     Drop,
     /// Out through [`Verdict::number`].
     Forward,
@@ -21,7 +21,8 @@ pub enum Action {
     /// A new flow is to be opened, for a packet that came encapsulated if [`Verdict::number`] is 1. Only from
     /// [`run`](super::run).
     Open,
-    /// The new flow is to be claimed and the packet sent. Only from [`open`](super::open).
+    /// The new flow is to be claimed and the packet sent. Only from [`open`](super::open), and from
+    /// [`claim`](super::claim()) where it is claimed.
     Claim,
     /// Refused for the [`DropReason`] in the low byte of [`Verdict::number`], and its sender told so where the protocol
     /// has a way to; the MTU for one that is too big is above.
@@ -39,7 +40,7 @@ pub struct Verdict(u64);
 impl Verdict {
     /// To the stack.
     pub const PASS: Self = Self::new(Action::Pass, 0);
-    /// Dropped.
+    /// Dropped, for no reason that is counted.
     pub const DROP: Self = Self::new(Action::Drop, 0);
     /// Answered.
     pub const ANSWER: Self = Self::new(Action::Answer, 0);
@@ -71,6 +72,12 @@ impl Verdict {
     #[inline(always)]
     pub const fn forward_tagged(ifindex: u32) -> Self {
         Self::new(Action::ForwardTagged, ifindex)
+    }
+
+    /// Dropped for a reason.
+    #[inline(always)]
+    pub(super) const fn dropped(reason: DropReason) -> Self {
+        Self::new(Action::Drop, reason as u32 + 1)
     }
 
     /// Refused.
@@ -110,6 +117,16 @@ impl Verdict {
             7 => Action::Claim,
             8 => Action::Reject,
             _ => Action::Pass,
+        }
+    }
+
+    /// One more than the number of the [`DropReason`] for which the packet was dropped or refused; 0 where it was not.
+    #[inline(always)]
+    pub const fn refusal(self) -> u32 {
+        match self.action() {
+            Action::Drop => self.number(),
+            Action::Reject => (self.number() & 0xff) + 1,
+            _ => 0,
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{output::Format, trace::TraceArgs};
+use super::{monitor::MonitorArgs, output::Format, trace::TraceArgs};
 use crate::{
     agent::{
         Options,
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Explain, step by step, what would happen to a packet.
     Trace(TraceArgs),
+    /// Follow flows as they open and close, and packets as they are dropped.
+    Monitor(MonitorArgs),
     /// Look for everything on this node that keeps Sluice from working well.
     Doctor(DoctorArgs),
     /// Validate manifests without a cluster or a data plane.

@@ -3,7 +3,9 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use super::trace::TraceError;
-use crate::dataplane::{cleanup::CleanupError, netlink::NetlinkError, pin::PinError, pinned::PinnedError};
+use crate::dataplane::{
+    cleanup::CleanupError, monitor::TapError, netlink::NetlinkError, pin::PinError, pinned::PinnedError,
+};
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,9 @@ pub enum CliError {
     /// A trace could not be run.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// Events cannot be followed.
+    #[error(transparent)]
+    Tap(#[from] TapError),
     /// Nothing goes by the name that was asked for.
     #[error("{kind} \"{name}\" not found{place}; `sluice get {kind}{all}` shows those there are")]
     NotFound {

@@ -11,6 +11,7 @@ mod devices;
 mod doctor;
 mod error;
 mod get;
+mod monitor;
 mod names;
 mod output;
 #[cfg(test)]
@@ -59,6 +60,7 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
             let packet = args.packet().unwrap_or_else(|message| wrong_usage(&message));
             trace::run(bpf_dir, args, &packet, out)
         }
+        Command::Monitor(args) => monitor::run(bpf_dir, args, out),
         Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
         Command::Doctor(args) => doctor::run(bpf_dir, args, out),
         Command::Check(args) => {

@@ -107,6 +107,13 @@ pub(crate) fn print_json(out: &mut impl io::Write, value: &impl Serialize) -> Re
     Ok(())
 }
 
+/// Prints a value as one line of JSON.
+pub(crate) fn print_json_line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), CliError> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}
+
 /// Prints a value as YAML.
 pub(crate) fn print_yaml(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;

@@ -7,6 +7,7 @@ pub mod ethtool;
 pub mod loader;
 pub mod lock;
 pub mod maps;
+pub mod monitor;
 pub mod neighbour;
 pub mod netlink;
 pub mod pin;

@@ -94,7 +94,7 @@ impl Pinned {
     /// Where nothing is pinned, or opening is refused.
     pub fn open(dir: &PinDir) -> Result<Self, PinnedError> {
         let mut max_entries = BTreeMap::new();
-        for name in map::PINNED {
+        for name in map::PINNED.into_iter().filter(|name| !map::MONITORING.contains(name)) {
             let info = open_map(dir, name)?.info().map_err(named(name))?;
             max_entries.insert(name, info.max_entries());
         }
@@ -244,6 +244,23 @@ impl Pinned {
         self.entries(map::INTERFACES)
     }
 
+    /// The frontend at a key.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn service(&self, key: &ServiceKey) -> Result<Option<Service>, PinnedError> {
+        found(self.services.get(key, 0)).map_err(named(map::SERVICES))
+    }
+
+    /// The name of a service id.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn name(&self, id: u32) -> Result<Option<String>, PinnedError> {
+        let name = found(self.names.get(&id, 0)).map_err(named(map::NAMES))?;
+        Ok(name.map(|name| name.as_str().to_owned()))
+    }
+
     /// Names by service id.
     ///
     /// # Errors
@@ -275,7 +292,15 @@ pub(super) fn named(name: &'static str) -> impl FnOnce(MapError) -> PinnedError 
     move |source| PinnedError::Map { name, source }
 }
 
-fn open_map(dir: &PinDir, name: &'static str) -> Result<MapData, PinnedError> {
+/// None where the key is not there.
+fn found<T>(result: Result<T, MapError>) -> Result<Option<T>, MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+pub(super) fn open_map(dir: &PinDir, name: &'static str) -> Result<MapData, PinnedError> {
     let path = dir.map(name);
     MapData::from_pin(&path).map_err(|source| match &source {
         MapError::SyscallError(SyscallError { io_error, .. }) => match io_error.kind() {
@@ -287,7 +312,10 @@ fn open_map(dir: &PinDir, name: &'static str) -> Result<MapData, PinnedError> {
     })
 }
 
-fn typed<M: TryFrom<Map, Error = MapError>>(name: &'static str, map: Map) -> Result<M, PinnedError> {
+pub(super) fn typed<M: TryFrom<Map, Error = MapError>>(
+    name: &'static str,
+    map: Map,
+) -> Result<M, PinnedError> {
     M::try_from(map).map_err(named(name))
 }
 

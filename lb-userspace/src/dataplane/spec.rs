@@ -14,6 +14,7 @@ use lb_common::{
     fragment::{FragmentKey, FragmentPorts},
     interface::Interface,
     limit::{self, Bucket},
+    monitor::{self, Monitor, Sampler},
     name::Name,
     refusal::Refusal,
     ring::RingChunk,
@@ -166,6 +167,10 @@ impl Sizes {
             spec::<u32, Bucket>(map::LIMITS, limit::BUCKETS, FIXED),
             spec::<u32, Name>(map::NAMES, self.services, "--max-services"),
             spec::<u32, Refusal>(map::REFUSALS, capacity::REFUSALS, FIXED),
+            spec::<u32, Monitor>(map::MONITOR, 1, FIXED),
+            spec::<u32, Sampler>(map::SAMPLER, 1, FIXED),
+            // A ring buffer has neither keys nor values, and its size is in bytes.
+            MapSpec { name: map::EVENTS, key: 0, value: 0, entries: monitor::RING_BYTES, flag: FIXED },
         ]
     }
 }

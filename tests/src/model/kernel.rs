@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use aya::{
     Pod,
-    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie},
+    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie},
     util::nr_cpus,
 };
 use lb_common::{
@@ -17,6 +17,7 @@ use lb_common::{
     host::Outcome,
     interface,
     limit::{BUCKETS, Bucket},
+    monitor::{Event, Monitor},
     ring::RingChunk,
     service::{Service, ServiceKey},
     source_range::SourceRangeKey,
@@ -45,6 +46,8 @@ pub struct Kernel {
     /// The CPU that everything runs on.
     cpu: usize,
     now: Tick,
+    /// Where a monitor that asks for everything is told.
+    events: RingBuf<MapData>,
     /// What was written, to be taken back.
     undo: Undo,
 }
@@ -74,7 +77,12 @@ impl Kernel {
         for device in [lab.devices.up, lab.devices.down, lab.devices.overlay] {
             lab.programs.hash::<u32, interface::Interface>(map::INTERFACES)?.remove(&device)?;
         }
-        let mut kernel = Self { lab, cpu: first.context("no CPU to run on")?, now: 0, undo: Undo::default() };
+        let everything =
+            Monitor { until: u64::MAX, interval: 0, burst: u64::MAX, kinds: u32::MAX, reasons: u32::MAX };
+        lab.programs.array(map::MONITOR)?.set(0, everything, 0)?;
+        let events = RingBuf::try_from(lab.programs.ebpf.take_map(map::EVENTS).context("no such map")?)?;
+        let cpu = first.context("no CPU to run on")?;
+        let mut kernel = Self { lab, cpu, now: 0, events, undo: Undo::default() };
         kernel.enter()?;
         kernel.reset()?;
         Ok(kernel)
@@ -112,6 +120,15 @@ impl Kernel {
         let devices = self.lab.devices;
         step.writes(&devices).into_iter().try_for_each(|write| self.write(write))?;
         Ok(None)
+    }
+
+    /// What a monitor was told since this was last asked; the time of day apart.
+    pub fn told(&mut self) -> Vec<Event> {
+        let mut told = Vec::new();
+        while let Some(item) = self.events.next() {
+            told.extend(Event::read(&item).map(|event| Event { time: 0, ..event }));
+        }
+        told
     }
 
     fn run(&self, packet: &Packet) -> Result<Outcome> {

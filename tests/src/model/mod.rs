@@ -1,5 +1,5 @@
 //! The reference model: every step of a sequence goes through the kernel's programs and through the pipeline on the host
-//! (`lb_common::host`), and both must agree on verdict, bytes and, at the end, on all that packets write into maps.
+//! (`lb_common::host`), and both must agree on verdict, bytes, what a monitor is told and, at the end, on all that packets write into maps.
 //!
 //! What may differ, and how it is kept from differing:
 //! - **Time.** The programs are loaded with a clock that a map feeds (`FED_CLOCK`).

@@ -52,6 +52,11 @@ impl<'a> Pair<'a> {
         let (kernel, host) = (self.kernel.take(step)?, self.reference.take(step));
         let number = self.steps;
         self.steps += 1;
+        let (told, host_told) = (self.kernel.told(), self.reference.tables.told.take());
+        if told != host_told {
+            let text = format!("\n  kernel told {told:?}\n  host told   {host_told:?}");
+            return Ok((host, Some(Disagreement { step: number, text })));
+        }
         let differ = match (step, &kernel, &host) {
             (Step::Packet(packet), Some(kernel), Some(host)) => {
                 let dropped = if packet.hook == Hook::Xdp { XDP_DROP } else { TC_SHOT };

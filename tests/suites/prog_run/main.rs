@@ -12,6 +12,7 @@ mod fragments;
 mod hairpin;
 mod icmp_errors;
 mod ipv6;
+mod monitor;
 mod node;
 mod passing;
 mod protocols;

@@ -62,7 +62,7 @@ enum Half {
 
 /// How packets reach their endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Forwarding {
+pub(crate) enum Forwarding {
     /// Through this node's stack, the client's address kept.
     Local,
     /// To a pod of this node for a client on this node: with a source address whose replies pass tcx egress.
@@ -76,7 +76,8 @@ enum Forwarding {
 }
 
 impl Forwarding {
-    const fn of(flags: u8) -> Self {
+    /// The way behind `FLOW_*` bits.
+    pub(crate) const fn of(flags: u8) -> Self {
         if flags & FLOW_ENCAPSULATED != 0 {
             Self::Dsr
         } else if flags & FLOW_HAIRPIN != 0 {
@@ -88,7 +89,8 @@ impl Forwarding {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    /// As tables spell it.
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Local => "Local",
             Self::Hairpin => "Hairpin",

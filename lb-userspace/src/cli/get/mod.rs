@@ -3,7 +3,7 @@
 mod affinity;
 mod backends;
 mod drops;
-mod flows;
+pub(super) mod flows;
 mod interfaces;
 mod services;
 
