@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -194,10 +194,19 @@ impl Agent {
     /// # Errors
     /// Where it cannot be started.
     pub fn start_sluice(&self, arguments: &[&str]) -> Result<Child> {
-        let mut command = self.namespace.command(binary()?)?;
-        command.args(arguments).arg("--bpf-dir").arg(&self.bpf_dir);
+        let mut command = self.command(arguments)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().context("cannot start sluice")
+    }
+
+    /// Another command of `sluice` on the node, over what is pinned.
+    ///
+    /// # Errors
+    /// Where there is no program to start.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.namespace.command(binary()?)?;
+        command.args(arguments).arg("--bpf-dir").arg(&self.bpf_dir);
+        Ok(command)
     }
 
     /// Where it pins.

@@ -40,6 +40,7 @@ fn help_names_every_verb_and_the_exit_codes() {
         "get",
         "trace",
         "monitor",
+        "top",
         "doctor",
         "check",
         "cleanup",
@@ -66,6 +67,8 @@ fn wrong_usage_exits_2_with_a_hint() {
         ("trace gre 198.51.100.7:1 203.0.113.10:80", "[possible values: tcp, udp, sctp, icmp]"),
         ("trace icmp 198.51.100.7:1 203.0.113.10", "write 198.51.100.7 alone"),
         ("monitor -r no-rout", "a similar value exists: 'no-route'"),
+        ("top --interval 0", "0.1 to 3600"),
+        ("top --once --iterations 2", "cannot be used with"),
         ("monitor --rate 0", "1..=1000000"),
         ("trace udp 198.51.100.7:1 [2001:db8::1]:53", "different IP families"),
     ] {
@@ -77,8 +80,13 @@ fn wrong_usage_exits_2_with_a_hint() {
 
 #[test]
 fn without_a_data_plane_every_look_at_it_says_so_and_exits_1() {
-    for line in ["get svc", "get backends -o json", "trace tcp 198.51.100.7:40000 203.0.113.10:80", "monitor"]
-    {
+    for line in [
+        "get svc",
+        "get backends -o json",
+        "trace tcp 198.51.100.7:40000 203.0.113.10:80",
+        "monitor",
+        "top --once",
+    ] {
         let output = sluice(line);
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(output.stdout.is_empty(), "{line}");

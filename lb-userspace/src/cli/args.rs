@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{monitor::MonitorArgs, output::Format, trace::TraceArgs};
+use super::{monitor::MonitorArgs, output::Format, top::TopArgs, trace::TraceArgs};
 use crate::{
     agent::{
         Options,
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Follow flows as they open and close, and packets as they are dropped.
     Monitor(MonitorArgs),
+    /// Show what each Service is doing right now.
+    Top(TopArgs),
     /// Look for everything on this node that keeps Sluice from working well.
     Doctor(DoctorArgs),
     /// Validate manifests without a cluster or a data plane.

@@ -17,6 +17,7 @@ mod output;
 #[cfg(test)]
 mod pages;
 mod pins;
+mod top;
 mod trace;
 
 use std::{
@@ -61,6 +62,7 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
             trace::run(bpf_dir, args, &packet, out)
         }
         Command::Monitor(args) => monitor::run(bpf_dir, args, out),
+        Command::Top(args) => top::run(bpf_dir, args, out),
         Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
         Command::Doctor(args) => doctor::run(bpf_dir, args, out),
         Command::Check(args) => {

@@ -150,6 +150,18 @@ fn print_table<R: Row>(out: &mut impl io::Write, view: View, rows: &[R]) -> Resu
     Ok(any)
 }
 
+/// Prints lines of cells as a table, numbers and all to the left.
+pub(crate) fn print_lines(out: &mut impl io::Write, lines: Vec<Vec<String>>) -> Result<(), CliError> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.add_rows(lines);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
+}
+
 /// A duration as kubectl shows ages: the two largest units while small, then one.
 pub(crate) fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -76,7 +76,7 @@ fn json_field_names_do_not_change() {
     let lines = [line(close(CloseReason::Finished), &client(), Some(&snat())), drop()];
     let lines = lines.map(|line| serde_json::to_string(&line).unwrap());
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    {"time":"2023-11-14T22:13:20.123456Z","type":"close","reason":"fin","protocol":"TCP","client":"198.51.100.7:40000","frontend":"203.0.113.10:80","source":"172.18.0.2:51234","endpoint":"10.244.1.5:8080","node":null,"forwarding":"SNAT","service":{"namespace":"default","name":"web","portName":"http"},"interface":"eth0","durationSeconds":2.013265920}
+    {"time":"2023-11-14T22:13:20.123456Z","type":"close","reason":"fin","protocol":"TCP","client":"198.51.100.7:40000","frontend":"203.0.113.10:80","source":"172.18.0.2:51234","endpoint":"10.244.1.5:8080","node":null,"forwarding":"SNAT","service":{"namespace":"default","name":"web","portName":"http"},"interface":"eth0","durationSeconds":2.01326592}
     {"time":"2023-11-14T22:13:20.123456Z","type":"drop","reason":"no-endpoint","protocol":"TCP","source":"198.51.100.7:40000","destination":"203.0.113.10:80","service":{"namespace":"default","name":"web","portName":"http"},"interface":"eth0"}
     "#);
 }

@@ -1,0 +1,72 @@
+//! What the maps hold at a moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use lb_common::{abi::map, drop_reason::DropReason, service::SERVICE_CATCH_ALL, stat::ServiceStats};
+
+use crate::{
+    cli::{CliError, names::ServiceName},
+    dataplane::pinned::{Pinned, PinnedError},
+};
+
+/// A moment.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    pub(super) at: Instant,
+    /// By Service port; both families of one are one.
+    pub(super) services: BTreeMap<ServiceName, Totals>,
+    /// Counters by id: an id may be given to another Service.
+    pub(super) counters: BTreeMap<u32, (ServiceName, ServiceStats)>,
+    pub(super) drops: BTreeMap<DropReason, u64>,
+    /// Flow table entries of IPv4 and IPv6 together: used, and at most.
+    pub(super) entries: [u64; 2],
+}
+
+/// What needs no second reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) flows: u64,
+    pub(super) endpoints: usize,
+}
+
+impl Reading {
+    /// Reads the maps: a tenth of a second where 400,000 flows are open.
+    pub(super) fn take(pinned: &Pinned) -> Result<Self, CliError> {
+        let names: BTreeMap<u32, ServiceName> =
+            pinned.names()?.into_iter().map(|(id, name)| (id, ServiceName::parse(&name))).collect();
+        let flows = pinned.flows_by_service()?;
+        let at = Instant::now();
+        let counters = names
+            .iter()
+            .map(|(id, name)| Ok((*id, (name.clone(), pinned.service_stats(*id)?))))
+            .collect::<Result<BTreeMap<_, _>, PinnedError>>()?;
+        let mut services = BTreeMap::<ServiceName, Totals>::new();
+        for (id, endpoints) in endpoints(pinned)? {
+            if let Some(name) = names.get(&id) {
+                services.entry(name.clone()).or_default().endpoints += endpoints;
+            }
+        }
+        for (id, name) in &names {
+            services.entry(name.clone()).or_default().flows +=
+                flows.services.get(id).copied().unwrap_or_default();
+        }
+        let capacity = [map::FLOWS, map::FLOWS6].map(|name| u64::from(pinned.max_entries(name)));
+        let drops = pinned.drops()?.into_iter().collect();
+        Ok(Self { at, services, counters, drops, entries: [flows.entries, capacity.iter().sum()] })
+    }
+}
+
+/// Endpoints in the ring of each id: frontends of one id share it.
+fn endpoints(pinned: &Pinned) -> Result<BTreeMap<u32, usize>, PinnedError> {
+    let services = pinned.services()?;
+    let rings: BTreeMap<_, _> = services
+        .values()
+        .filter(|service| service.flags & SERVICE_CATCH_ALL == 0)
+        .map(|service| (service.id, service))
+        .collect();
+    let count = |service| Ok(pinned.ring(service)?.into_iter().collect::<BTreeSet<_>>().len());
+    rings.into_iter().map(|(id, service)| Ok((id, count(service)?))).collect()
+}
