@@ -211,9 +211,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn keep_record(&self, hash: u64, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
-        if let Some(bucket) = A::records(hash)
-            && !tracing()
-        {
+        if let Some(bucket) = A::records(hash).filter(|_| !tracing()) {
             // SAFETY: as for `find_record`.
             unsafe { (*bucket).keep(key, flow, now) };
         }
@@ -278,10 +276,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn endpoint_flags(&self, index: u32, generation: u32) -> Option<u8> {
-        maps::BACKENDS
-            .get(index)
-            .filter(|backend| backend.generation == generation)
-            .map(|backend| backend.flags)
+        maps::BACKENDS.get(index).filter(|it| it.generation == generation).map(|it| it.flags)
     }
 
     #[inline(always)]
@@ -311,21 +306,15 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn take_token(&self, bucket: u32, per_tick: u32, now: Tick) -> bool {
-        match maps::LIMITS.get_ptr_mut(bucket) {
-            // SAFETY: this CPU's bucket.
-            Some(bucket) if !tracing() => unsafe { (*bucket).take(per_tick, now) },
-            _ => true,
-        }
+        // SAFETY: this CPU's bucket.
+        maps::LIMITS.get_ptr_mut(bucket).is_none_or(|it| tracing() || unsafe { (*it).take(per_tick, now) })
     }
 
     #[inline(always)]
     fn count_packet(&self, service: u32, reply: bool, bytes: u64) {
-        let Some(stats) = maps::SERVICE_STATS.get_ptr_mut(service) else {
+        let Some(stats) = maps::SERVICE_STATS.get_ptr_mut(service).filter(|_| !tracing()) else {
             return;
         };
-        if tracing() {
-            return;
-        }
         // SAFETY: this CPU's counters.
         let stats: &mut ServiceStats = unsafe { &mut *stats };
         if reply {

@@ -19,6 +19,7 @@ pub mod lab;
 pub mod load;
 pub mod manifests;
 pub mod model;
+pub mod monitoring;
 pub mod netns;
 pub mod observe;
 pub mod packet;

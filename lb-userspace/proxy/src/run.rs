@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, thread};
 
 use clap::Parser;
+use lb_logging::Level;
 use lb_model::ingress_class::CONTROLLER;
 use lb_sources::{Consumer, Feed};
 use tokio::{runtime, sync::watch, task};
@@ -13,7 +14,7 @@ use crate::{
     drain::{self, Signals},
     dump::Dump,
     follow::{Compiler, Follower},
-    observe::{self, Admin, LogWriter, Metrics, Readiness},
+    observe::{Admin, LogWriter, Metrics, Readiness},
     options::{AccessLog, Listen},
     serve::{Address, Shared, Threads},
     status::{self, Wanted},
@@ -23,12 +24,12 @@ use crate::{
 /// Runs the program to its end.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    observe::start_logging();
+    let level = lb_logging::start();
     // Sources, compiling and the admin server; what serves has threads of its own.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let result = runtime
         .map_err(|source| Error::System { what: "starting the runtime", source })
-        .and_then(|runtime| runtime.block_on(run(&options)));
+        .and_then(|runtime| runtime.block_on(run(&options, level)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,7 +39,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<(), Error> {
+async fn run(options: &Options, level: Level) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     if options.dump_routes {
@@ -52,7 +53,7 @@ async fn run(options: &Options) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::new(log.clone()));
     let readiness = Arc::<Readiness>::default();
     if let Some(address) = options.admin.0 {
-        let admin = Admin { readiness: readiness.clone(), metrics: metrics.clone() };
+        let admin = Admin { readiness: readiness.clone(), metrics: metrics.clone(), level };
         admin.start(address).await.map_err(|source| Error::Listen { address, flag: "--admin", source })?;
     }
     let shared = Arc::new(Shared::new(options.settings(), Connector::new()?, metrics, log));

@@ -11,7 +11,6 @@ mod admin;
 mod error;
 mod events;
 mod health_check;
-mod logging;
 mod memory;
 mod metrics;
 mod network;

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use lb_logging::Level;
 use lb_model::{config::NodeConfig, policy::ExternalIpPolicy};
 use lb_sources::Consumer;
 use nix::sys::utsname::uname;
@@ -9,8 +10,8 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentError, Options, admin::Admin, events::Agent, health_check, logging, metrics::Metrics,
-    network::Network, policy, preflight, readiness::Readiness, reconcile::Reconciler, refusals::Refusals,
+    AgentError, Options, admin::Admin, events::Agent, health_check, metrics::Metrics, network::Network,
+    policy, preflight, readiness::Readiness, reconcile::Reconciler, refusals::Refusals,
 };
 use crate::dataplane::{
     attach::Attacher,
@@ -28,11 +29,11 @@ const CONTROLLER: &str = "sluice.dev/agent";
 
 /// Runs the agent to its end.
 pub fn main(dir: &PinDir, options: &Options) -> ExitCode {
-    logging::start();
+    let level = lb_logging::start();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = runtime
         .map_err(|source| AgentError::System { what: "starting the runtime", source })
-        .and_then(|runtime| runtime.block_on(run(dir, options)));
+        .and_then(|runtime| runtime.block_on(run(dir, options, level)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,7 +43,7 @@ pub fn main(dir: &PinDir, options: &Options) -> ExitCode {
     }
 }
 
-async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
+async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentError> {
     preflight::check()?;
     health_check::raise_open_files();
     dir.create()?;
@@ -58,9 +59,11 @@ async fn run(dir: &PinDir, options: &Options) -> Result<(), AgentError> {
     let maps = Maps::new(Pinned::open(dir)?)?;
     let feed = options.source().start(Consumer::Agent, stop.clone()).await?;
     let readiness = Arc::new(Readiness::default());
-    let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?)));
+    let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?), readiness.clone()));
     if let Some(address) = options.admin.0 {
-        Admin { readiness: readiness.clone(), metrics: metrics.clone() }.start(address, stop.clone()).await?;
+        Admin { readiness: readiness.clone(), metrics: metrics.clone(), level }
+            .start(address, stop.clone())
+            .await?;
     }
     let attacher = Attacher::new(dir.clone(), ebpf, options.mode);
     let changes = netlink::changes()?;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{monitor::MonitorArgs, output::Format, top::TopArgs, trace::TraceArgs};
+use super::{
+    bugreport::BugreportArgs, log_level::LogLevelArgs, monitor::MonitorArgs, output::Format, top::TopArgs,
+    trace::TraceArgs,
+};
 use crate::{
     agent::{
         Options,
@@ -52,8 +55,12 @@ pub(crate) enum Command {
     Monitor(MonitorArgs),
     /// Show what each Service is doing right now.
     Top(TopArgs),
+    /// Show or change how much a running agent or proxy logs.
+    LogLevel(LogLevelArgs),
     /// Look for everything on this node that keeps Sluice from working well.
     Doctor(DoctorArgs),
+    /// Collect what a stranger needs to look into this node, without secrets, in one archive.
+    Bugreport(BugreportArgs),
     /// Validate manifests without a cluster or a data plane.
     Check(CheckArgs),
     /// Take Sluice's programs and maps off this node, and nothing else.

@@ -1,6 +1,6 @@
 //! Why a command failed: what, where, and what to do.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use super::trace::TraceError;
 use crate::dataplane::{
@@ -54,6 +54,28 @@ pub enum CliError {
     /// A trace could not be run.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// The archive cannot be written.
+    #[error("cannot write {}: {source}; name another file with --output", path.display())]
+    Archive {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody answers.
+    #[error("{address} does not answer ({source}): does the program run, with this --admin?")]
+    Admin {
+        /// Where somebody was expected.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program says no.
+    #[error("{message}")]
+    Refused {
+        /// Why.
+        message: String,
+    },
     /// Events cannot be followed.
     #[error(transparent)]
     Tap(#[from] TapError),

@@ -4,6 +4,7 @@
 //! what the tests of this folder exercise.
 
 mod args;
+mod bugreport;
 pub mod check;
 mod cleanup;
 mod clock;
@@ -11,6 +12,8 @@ mod devices;
 mod doctor;
 mod error;
 mod get;
+mod http;
+mod log_level;
 mod monitor;
 mod names;
 mod output;
@@ -63,6 +66,8 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
         }
         Command::Monitor(args) => monitor::run(bpf_dir, args, out),
         Command::Top(args) => top::run(bpf_dir, args, out),
+        Command::LogLevel(args) => log_level::run(args, out),
+        Command::Bugreport(args) => bugreport::run(bpf_dir, args, out),
         Command::Cleanup(args) => cleanup::run(bpf_dir, args, out),
         Command::Doctor(args) => doctor::run(bpf_dir, args, out),
         Command::Check(args) => {

@@ -4,6 +4,7 @@
 mod dual_stack;
 mod events;
 mod health_check;
+mod log_level;
 mod look_inside;
 mod metrics;
 mod node;

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use lb_tests::{skip, wait};
+use lb_tests::{
+    monitoring::{Exporter, missing},
+    skip, wait,
+};
 
 use crate::node::Node;
 
@@ -49,6 +52,8 @@ fn every_metric_is_in_the_documentation() {
         has_all.then_some(text)
     })
     .unwrap();
+    let lacking = missing(Exporter::Agent, &text);
+    assert_eq!(lacking, Vec::<String>::new(), "dashboard or alerts ask for what the agent does not say");
     let page = page(&text);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     if std::env::var_os("SLUICE_WRITE_DOCS").is_some() {

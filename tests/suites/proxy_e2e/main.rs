@@ -13,6 +13,7 @@ mod guards;
 mod http2;
 mod limits;
 mod matching;
+mod monitoring;
 mod policies;
 mod proxy_protocol;
 mod retries;

@@ -1,9 +1,15 @@
 //! The HTTP server for probes and Prometheus. Nothing else answers there.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -12,9 +18,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lb_logging::Level;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Metrics, Readiness};
+
+/// Bytes of a log level at most.
+const LONGEST_LEVEL: usize = 1024;
 
 /// What the server tells.
 #[derive(Clone)]
@@ -23,6 +33,8 @@ pub(crate) struct Admin {
     pub(crate) readiness: Arc<Readiness>,
     /// For /metrics.
     pub(crate) metrics: Arc<Metrics>,
+    /// For /log-level.
+    pub(crate) level: Level,
 }
 
 impl Admin {
@@ -39,8 +51,8 @@ impl Admin {
     async fn accept(self, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    tokio::spawn(self.clone().serve(stream));
+                Ok((stream, peer)) => {
+                    tokio::spawn(self.clone().serve(stream, peer.ip().to_canonical()));
                 }
                 // Out of file descriptors, most likely: others will close theirs.
                 Err(error) => {
@@ -51,16 +63,42 @@ impl Admin {
         }
     }
 
-    async fn serve(self, stream: TcpStream) {
-        let service = service_fn(|request| {
-            let response = self.answer(&request);
-            async move { Ok::<_, Infallible>(response) }
+    async fn serve(self, stream: TcpStream, peer: IpAddr) {
+        let service = service_fn(|request: Request<Incoming>| {
+            let admin = &self;
+            async move {
+                Ok::<_, Infallible>(match request.uri().path() {
+                    "/log-level" => admin.log_level(request, peer).await,
+                    _ => admin.answer(&request),
+                })
+            }
         });
         // The client's errors are its own; hyper's default header timeout needs the timer.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), service)
             .await;
+    }
+
+    /// Tells the log level, or changes it: to a process of this machine only, whatever the address that is listened on.
+    async fn log_level(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        if !peer.is_loopback() {
+            return text(StatusCode::FORBIDDEN, "/log-level answers on the loopback address only\n");
+        }
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
+            Method::PUT => {
+                let body = Limited::new(request.into_body(), LONGEST_LEVEL).collect().await;
+                let Ok(body) = body.map(Collected::to_bytes) else {
+                    return text(StatusCode::BAD_REQUEST, "no level is that long\n");
+                };
+                if let Err(error) = self.level.set(&String::from_utf8_lossy(&body)) {
+                    return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
+                }
+            }
+            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and PUT are understood\n"),
+        }
+        text(StatusCode::OK, self.level.get() + "\n")
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -79,7 +117,7 @@ impl Admin {
                 }
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
-            _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"),
+            _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /log-level\n"),
         }
     }
 }

@@ -3,7 +3,6 @@
 mod access_log;
 mod admin;
 mod counters;
-mod logging;
 mod metrics;
 mod readiness;
 mod record;
@@ -12,7 +11,6 @@ pub(crate) use self::{
     access_log::{AccessLog, Entry, LogWriter},
     admin::Admin,
     counters::{ConnectionCounters, IngressCounters},
-    logging::start as start_logging,
     metrics::Metrics,
     readiness::Readiness,
     record::Record,

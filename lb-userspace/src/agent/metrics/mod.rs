@@ -2,11 +2,12 @@
 
 mod kernel;
 mod programming;
+mod ready;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +18,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{kernel::KernelCounters, programming::Programming};
+use self::{kernel::KernelCounters, programming::Programming, ready::Ready};
+use super::readiness::Readiness;
 use crate::dataplane::{
     attach::Attached,
     pinned::{Pinned, PinnedError},
@@ -44,16 +46,17 @@ pub(super) struct Metrics {
     capacity: Gauges,
     modes: Gauges,
     connected: Gauges,
-    source_errors: Gauges,
+    source_errors: Family<Labels, Counter>,
 }
 
 impl Metrics {
     /// Metrics of this agent, those of the kernel's counters among them, which are read at each scrape.
-    pub(super) fn new(pinned: Arc<Pinned>) -> Self {
+    pub(super) fn new(pinned: Arc<Pinned>, readiness: Arc<Readiness>) -> Self {
         let mut registry = Registry::with_prefix("sluice");
         let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         registry.register("build", "Which release this is", Info::new(build));
         registry.register_collector(Box::new(KernelCounters::new(pinned.clone())));
+        registry.register_collector(Box::new(Ready(readiness)));
         let metrics = Self {
             pinned,
             sync_duration: Histogram::new(SYNC_BUCKETS),
@@ -65,7 +68,7 @@ impl Metrics {
             capacity: Gauges::default(),
             modes: Gauges::default(),
             connected: Gauges::default(),
-            source_errors: Gauges::default(),
+            source_errors: Family::default(),
             registry,
         };
         metrics.register()
@@ -97,11 +100,7 @@ impl Metrics {
             "1 where changes arrive as they happen",
             self.connected.clone(),
         );
-        registry.register(
-            "source_errors",
-            "Failures of a source's stream so far",
-            self.source_errors.clone(),
-        );
+        registry.register("source_errors", "Failures of a source's stream", self.source_errors.clone());
         self
     }
 
@@ -162,7 +161,8 @@ impl Metrics {
         for (stream, state) in &status.streams {
             let labels = labels("stream", stream);
             self.connected.get_or_create(&labels).set(state.connected.into());
-            self.source_errors.get_or_create(&labels).set(state.errors.cast_signed());
+            // The source counts them itself.
+            self.source_errors.get_or_create(&labels).inner().store(state.errors, Ordering::Relaxed);
         }
     }
 

@@ -231,7 +231,7 @@ mod tests {
             service: 1,
             backend: 3,
             ifindex: 2,
-            state: tcp::REPLIED,
+            state: tcp::REPLIED | tcp::CONFIRMED,
             opened: clock.now - seconds(300),
             last_seen: clock.now - seconds(3),
             ..Flow::translating(&client, &endpoint)
@@ -260,7 +260,7 @@ mod tests {
             dst_be: v6("fd00::3"),
             ifindex: 2,
             flags: FLOW_ENCAPSULATED,
-            state: tcp::REPLIED,
+            state: tcp::REPLIED | tcp::CONFIRMED,
             ..timed(&forward, Flow::default())
         };
         let pod = FlowKey { src_be: v6("fd00:244::5"), src_port_be: 40_001u16.to_be(), ..client6 };

@@ -19,8 +19,11 @@ use crate::{
 /// How often a wait looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Header and cell of each column; the first is the namespace's.
-pub(super) const COLUMNS: [(&str, fn(&ServiceRates) -> String); 10] = [
+/// Header and cell of a column.
+type Column = (&'static str, fn(&ServiceRates) -> String);
+
+/// The first is the namespace's.
+pub(super) const COLUMNS: [Column; 10] = [
     ("NAMESPACE", |row| output::or_dash(&row.name.namespace)),
     ("NAME", |row| output::or_dash(&row.name.name)),
     ("PORT", |row| output::or_dash(&row.name.port)),
@@ -63,7 +66,7 @@ fn wait(pause: Duration, stop: &Stop) -> bool {
         if left.is_zero() {
             return true;
         }
-        thread::sleep(left.min(LOOK));
+        thread::park_timeout(left.min(LOOK));
     }
     false
 }

@@ -1,0 +1,105 @@
+//! Secrets taken out of text: nothing that is collected should hold any, but logs say what they are told.
+
+use std::borrow::Cow;
+
+/// What stands in a secret's place.
+const REDACTED: &str = "[redacted]";
+/// Words before a value that is secret, in lower case.
+const KEYS: [&str; 8] =
+    ["password", "passwd", "token", "client-key-data", "authorization", "api-key", "apikey", "secret-key"];
+
+/// The text without private keys, bearer tokens, passwords in URLs and values of telling names.
+pub(super) fn redact(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut in_key = false;
+    for line in text.split_inclusive('\n') {
+        let begins = line.contains("-----BEGIN") && line.contains("PRIVATE KEY");
+        if begins && !in_key {
+            redacted.push_str(REDACTED);
+            redacted.push('\n');
+        }
+        in_key |= begins;
+        if !in_key {
+            redacted.push_str(&redact_line(line));
+        }
+        // Also where a log has put the whole key on one line.
+        in_key &= !(line.contains("-----END") && line.contains("PRIVATE KEY"));
+    }
+    redacted
+}
+
+fn redact_line(line: &str) -> Cow<'_, str> {
+    let mut line = Cow::Borrowed(line);
+    for key in KEYS.into_iter().chain(["bearer"]) {
+        let mut from = 0;
+        while let Some(value) = value_after(&line, key, from) {
+            let mut owned = line.into_owned();
+            owned.replace_range(value.clone(), REDACTED);
+            from = value.start + REDACTED.len();
+            line = owned.into();
+        }
+    }
+    without_password(line)
+}
+
+/// Where the value of `key` stands: behind a separator, to the next blank, quote, comma or bracket.
+fn value_after(line: &str, key: &str, from: usize) -> Option<std::ops::Range<usize>> {
+    let lower = line.to_ascii_lowercase();
+    let mut at = from;
+    loop {
+        let end_of_key = at + lower.get(at..)?.find(key)? + key.len();
+        let rest = &line[end_of_key..];
+        let separators = rest.len() - rest.trim_start_matches(['"', '\'', '=', ':', ' ', '\\']).len();
+        let start = end_of_key + separators;
+        let is_end =
+            |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '}' | ')' | '\\');
+        let length = line[start..].find(is_end).unwrap_or(line.len() - start);
+        let value = &line[start..start + length];
+        let scheme = matches!(value.to_ascii_lowercase().as_str(), "bearer" | "basic");
+        if separators > 0 && length > 0 && value != REDACTED && !scheme {
+            // `token = x`, `token: x`, `Bearer x`; "tokens of a bucket" is prose.
+            let told = key == "bearer" || rest[..separators].contains(['=', ':']);
+            if told {
+                return Some(start..start + length);
+            }
+        }
+        at = end_of_key;
+    }
+}
+
+/// `scheme://user:password@host` without the password.
+fn without_password(line: Cow<'_, str>) -> Cow<'_, str> {
+    let Some(start) = line.find("://").map(|at| at + 3) else { return line };
+    let authority = line[start..].split(['/', ' ', '"', '\n']).next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@').and_then(|(login, _)| login.split_once(':')) else {
+        return line;
+    };
+    let (from, to) = (start + user.len() + 1, start + authority.rfind('@').unwrap_or_default());
+    let mut owned = line.into_owned();
+    owned.replace_range(from..to, REDACTED);
+    owned.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_taken_out_and_the_rest_stays() {
+        for (text, expected) in [
+            ("Authorization: Bearer abc.def-1\n", "Authorization: Bearer [redacted]\n"),
+            ("{\"token\":\"abc\",\"name\":\"web\"}", "{\"token\":\"[redacted]\",\"name\":\"web\"}"),
+            ("a password=hunter2 and Password: x9,", "a password=[redacted] and Password: [redacted],"),
+            ("client-key-data: TFMwdA==\n", "client-key-data: [redacted]\n"),
+            ("proxy http://me:pw@host:80/x", "proxy http://me:[redacted]@host:80/x"),
+            (
+                "a\n-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nb\n",
+                "a\n[redacted]\nb\n",
+            ),
+            ("secret=\"default/one\" 5\n", "secret=\"default/one\" 5\n"),
+            ("token buckets hold back answers\n", "token buckets hold back answers\n"),
+        ] {
+            assert_eq!(redact(text), expected);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Dashboard and alert rules ask for nothing that the proxy does not say.
+
+use lb_tests::{
+    monitoring::{Exporter, missing},
+    wait,
+};
+
+use super::{
+    endpoint::Endpoint,
+    site::{Site, ingress, possible, service},
+};
+
+#[test]
+fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
+    if !possible() {
+        return;
+    }
+    let namespace = Site::namespace();
+    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
+    let tls = "spec:\n  tls: [{hosts: [\"a.example\"], secretName: one}]\n";
+    // One that serves, one whose endpoint is not there, one whose Service is not there, and a certificate.
+    let text = ingress("web", "a.example", &[("ssl-redirect", "false")]).replace("spec:\n", tls)
+        + &lb_tests::ingress::secret("one", &["a.example"]).unwrap()
+        + &service("web", &[endpoint.address])
+        + &ingress("dead", "b.example", &[])
+        + &service("dead", &["10.1.0.2:8000".parse().unwrap()])
+        + &ingress("lost", "c.example", &[]);
+    let site = Site::start_in(namespace, &text, &[]);
+    assert_eq!(site.get("a.example", "/", &[]).status, 200);
+    assert_eq!(site.get("b.example", "/", &[]).status, 502);
+    let nothing: Vec<String> = Vec::new();
+    let mut lacking = nothing.clone();
+    let complete = wait::until_true("requests are counted", || {
+        lacking = missing(Exporter::Proxy, &site.admin("/metrics").unwrap().1);
+        lacking.is_empty()
+    });
+    assert_eq!(lacking, nothing, "{complete:?}");
+}
