@@ -1,7 +1,8 @@
 //! Names, sizes and the version of the layout that the kernel programs, the agent and the command line share.
 
 /// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
-/// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number does not.
+/// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number, or [`map::since`], does
+/// not.
 pub const LAYOUT_VERSION: u32 = 4;
 
 /// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
@@ -87,6 +88,16 @@ pub mod map {
         SAMPLER,
         EVENTS,
     ];
+
+    /// The layout version in which the map last changed: size or meaning of its keys or values. Two releases that agree in
+    /// it can work on the same map.
+    pub fn since(name: &str) -> u32 {
+        match name {
+            DROPS | LIMITS => 4,
+            NAMES => 3,
+            _ => 2,
+        }
+    }
 }
 
 /// Program names in the object and under the pin directory.

@@ -4,7 +4,7 @@
 use std::mem::{offset_of, size_of};
 
 use lb_common::{
-    abi::LAYOUT_VERSION,
+    abi::{LAYOUT_VERSION, map},
     address::{Address, V4, V6},
     affinity::{Affinity, AffinityKey},
     backend::Backend,
@@ -46,8 +46,58 @@ macro_rules! layout {
     };
 }
 
+/// What each pinned map is made of, by the beginnings of the lines of [`listing`].
+const MADE_OF: [(&str, &[&str]); 20] = [
+    (map::FILTER, &["filter:"]),
+    (map::SERVICES, &["ServiceKey ", "Service "]),
+    (map::RINGS, &["RingChunk "]),
+    (map::BACKENDS, &["Backend "]),
+    (map::FLOWS, &["FlowKey<V4> ", "Flow<V4> "]),
+    (map::FLOWS6, &["FlowKey<V6> ", "Flow<V6> "]),
+    (map::RESTORE, &["RestoreBucket<V4> ", "RestoreRecord<V4> "]),
+    (map::RESTORE6, &["RestoreBucket<V6> ", "RestoreRecord<V6> "]),
+    (map::FRAGMENTS, &["FragmentKey ", "FragmentPorts "]),
+    (map::AFFINITY, &["AffinityKey ", "Affinity "]),
+    (map::SOURCE_RANGES, &["SourceRangeKey "]),
+    (map::PEERS, &["Address "]),
+    (map::INTERFACES, &["Interface ", "VlanTag "]),
+    (map::RUNTIME, &["Runtime "]),
+    (map::SERVICE_STATS, &["ServiceStats "]),
+    (map::DROPS, &["drops:"]),
+    (map::STATS, &["stats:"]),
+    (map::LIMITS, &["Bucket ", "limits:"]),
+    (map::NAMES, &["Name "]),
+    (map::REFUSALS, &["Refusal "]),
+];
+
 #[test]
 fn a_changed_layout_has_another_version() {
+    insta::assert_snapshot!(format!("layout_{LAYOUT_VERSION}"), listing());
+}
+
+#[test]
+fn a_map_is_the_same_in_every_version_since_the_one_that_it_names() {
+    assert_eq!(MADE_OF.map(|(name, _)| name), map::PINNED);
+    let now = listing();
+    for version in 2..LAYOUT_VERSION {
+        let path = format!("{}/tests/snapshots/layout__layout_{version}.snap", env!("CARGO_MANIFEST_DIR"));
+        let then = std::fs::read_to_string(path).unwrap();
+        for (name, made_of) in MADE_OF.iter().filter(|(name, _)| map::since(name) <= version) {
+            for start in *made_of {
+                let line =
+                    |listing: &str| listing.lines().find(|line| line.starts_with(start)).map(str::to_owned);
+                assert!(line(&now).is_some(), "{start}");
+                assert_eq!(
+                    line(&now),
+                    line(&then),
+                    "map {name} was another one in version {version}: raise its `since`"
+                );
+            }
+        }
+    }
+}
+
+fn listing() -> String {
     let types = layout! {
         Address { words_be }
         Affinity { backend generation last_used }
@@ -100,6 +150,5 @@ fn a_changed_layout_has_another_version() {
     .map(|(map, count)| format!("{map}: {count} elements"));
     // Its fields are its own business: text in four parts.
     let refusal = format!("Refusal {}", size_of::<Refusal>());
-    let listing = [&types[..], &[refusal], &counts].concat().join("\n");
-    insta::assert_snapshot!(format!("layout_{LAYOUT_VERSION}"), listing);
+    [&types[..], &[refusal], &counts].concat().join("\n")
 }

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use crate::dataplane::{
     attach::AttachError, device::DeviceError, loader::LoadError, lock::LockError, netlink::NetlinkError,
-    pin::PinError, pinned::PinnedError,
+    pin::PinError, pinned::PinnedError, pins::RestoreError,
 };
 
 /// The exit codes, for `--help`.
@@ -16,7 +16,7 @@ Exit codes:
   3  a capability is missing
   4  the kernel is too old
   5  a device of --interface does not exist or cannot be an uplink, or there is no uplink at all
-  6  an uplink runs somebody else's XDP program
+  6  an uplink runs somebody else's XDP program, or the programs of an agent with another --bpf-dir
   7  another agent uses the same --bpf-dir";
 
 /// Why the agent ended, or could not start.
@@ -37,6 +37,9 @@ pub enum AgentError {
         /// The running kernel's release.
         found: String,
     },
+    /// Another agent took the directory after its pins were lost.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Two agents on one directory.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -112,8 +115,9 @@ impl AgentError {
             Self::Capability { .. } | Self::Load(LoadError::Denied) => 3,
             Self::Kernel { .. } => 4,
             Self::Device(_) | Self::NoUplink { .. } => 5,
-            Self::Attach(AttachError::Foreign { .. }) => 6,
-            Self::Lock(LockError::Held { .. }) => 7,
+            Self::Attach(AttachError::Foreign { .. } | AttachError::OtherAgent { .. }) => 6,
+            Self::Lock(LockError::Held { .. })
+            | Self::Restore(RestoreError::Lock(LockError::Held { .. })) => 7,
             _ => 1,
         })
     }

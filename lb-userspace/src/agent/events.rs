@@ -19,7 +19,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::{block_in_place, spawn_blocking},
-    time::{MissedTickBehavior, interval_at, sleep_until},
+    time::{MissedTickBehavior, interval, interval_at, sleep_until},
 };
 
 use super::{
@@ -44,6 +44,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const REOPEN: Duration = Duration::from_secs(5);
 /// How often maps and devices are compared with what they should be, whether or not anything happened.
 const PATROL: Duration = Duration::from_secs(60);
+/// How often the pins are looked at: between their loss and their return, the agent must not end.
+const PINS: Duration = Duration::from_secs(1);
 
 /// Writes of one plan from which on it is worth the time to give memory back.
 const MANY: usize = 10_000;
@@ -134,7 +136,10 @@ impl Agent {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut patrol = interval_at((Instant::now() + PATROL).into(), PATROL);
-        patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pins = interval(PINS);
+        for ticks in [&mut patrol, &mut pins] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         self.due.network = Some(Instant::now());
         self.take_policy(&policy.borrow_and_update());
         self.count_entries();
@@ -152,6 +157,7 @@ impl Agent {
                 },
                 _ = &mut task => return Err(AgentError::Ended { what: "the source of objects" }),
                 _ = patrol.tick() => self.patrol(),
+                _ = pins.tick() => self.network.keep_pins()?,
                 () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => {}
             }
             self.work().await?;

@@ -9,9 +9,11 @@ use super::AgentError;
 use crate::dataplane::{
     attach::{Attached, Attacher},
     device::{Device, Selection},
+    lock::LockError,
     maps::Maps,
     neighbour::{self, Addresses},
     netlink::{Change, Netlink, NetlinkError},
+    pins::RestoreError,
     routes::{NextHop, Routes},
 };
 
@@ -30,6 +32,8 @@ pub(super) struct Network {
     attached: BTreeMap<u32, Attached>,
     /// What was last said to be wrong, so that it is said once.
     complaints: BTreeSet<String>,
+    /// The same of pins.
+    pins_complaint: Option<String>,
 }
 
 impl Network {
@@ -46,6 +50,7 @@ impl Network {
             selection: Selection::default(),
             attached: BTreeMap::new(),
             complaints: BTreeSet::new(),
+            pins_complaint: None,
         }
     }
 
@@ -70,6 +75,10 @@ impl Network {
         let (attached, errors) = if self.attacher.takes_over() && !filled {
             (BTreeMap::new(), Vec::new())
         } else {
+            if self.attacher.takes_over() {
+                // Where the programs are that ours take the place of: packets come the moment that they do.
+                maps.set_interfaces(&self.selection.interfaces(&self.selection.found()))?;
+            }
             self.attacher.attach(&self.devices, &self.selection)
         };
         for device in self.selection.uplinks.values().chain(self.selection.parents.values()) {
@@ -89,6 +98,30 @@ impl Network {
             .map(AgentError::from)
             .chain(errors.into_iter().map(AgentError::from))
             .collect())
+    }
+
+    /// Looks whether the pins are there, and pins anew what is not.
+    ///
+    /// # Errors
+    /// Where another agent has begun to work in the directory.
+    pub(super) fn keep_pins(&mut self) -> Result<(), AgentError> {
+        let trouble = match self.attacher.restore_pins() {
+            Err(error @ RestoreError::Lock(LockError::Held { .. })) => return Err(error.into()),
+            Err(error) => Some(error.to_string()),
+            Ok(restored) => {
+                if restored {
+                    tracing::warn!("the pins were lost, and are there again; forwarding went on");
+                }
+                None
+            }
+        };
+        if let Some(trouble) =
+            trouble.as_ref().filter(|trouble| self.pins_complaint.as_ref() != Some(trouble))
+        {
+            tracing::error!("{trouble}");
+        }
+        self.pins_complaint = trouble;
+        Ok(())
     }
 
     /// Logs what is wrong, once for each.

@@ -15,12 +15,14 @@ use super::{
 };
 use crate::dataplane::{
     attach::Attacher,
+    inherit::{Inherited, inherit},
     loader,
     lock::Lock,
     maps::Maps,
     netlink::{self, Netlink},
     pin::PinDir,
     pinned::Pinned,
+    pins::Pins,
     ports,
 };
 
@@ -47,12 +49,16 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
     preflight::check()?;
     health_check::raise_open_files();
     dir.create()?;
-    let _lock = Lock::take(dir)?;
+    let mut pins = Pins::new(dir.clone(), Lock::take(dir)?);
     let stop = CancellationToken::new();
     let policy = policy::start(options.external_ip_policy.as_deref(), &stop)?;
     let settings = options.settings();
+    if let Some(inherited) = inherit(dir, &settings.sizes)? {
+        announce(&inherited);
+    }
     let mut ebpf = loader::load(dir, &settings)?;
     loader::pin_programs(&mut ebpf, dir)?;
+    pins.hold_all()?;
     if let Err(error) = ports::reserve(&settings.snat_ports) {
         tracing::warn!("{error}");
     }
@@ -65,7 +71,7 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
             .start(address, stop.clone())
             .await?;
     }
-    let attacher = Attacher::new(dir.clone(), ebpf, options.mode);
+    let attacher = Attacher::new(pins, ebpf, options.mode);
     let changes = netlink::changes()?;
     let network = Network::new(Netlink::open()?, attacher, options.interface.iter().cloned().collect());
     let config = node_config(options)?;
@@ -80,6 +86,16 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
         tracing::info!("ended; programs stay attached and forwarding goes on");
     }
     result
+}
+
+/// Says what becomes of the flows of a release with another layout.
+fn announce(inherited: &Inherited) {
+    let (layout, fresh) = (inherited.layout.display(), inherited.fresh.join(", "));
+    if inherited.has_flows() {
+        tracing::info!(%layout, fresh, "another release serves; its flows go on");
+    } else {
+        tracing::warn!(%layout, fresh, "another release serves; its flows are opened anew by their next packets");
+    }
 }
 
 fn node_config(options: &Options) -> Result<NodeConfig, AgentError> {

@@ -168,7 +168,8 @@ mod tests {
     fn every_layout_goes_and_what_is_not_ours_stays() {
         let temporary = tempfile::tempdir().unwrap();
         let dir = PinDir::new(temporary.path());
-        let ours = ["maps/flows", "links/eth0-xdp", "programs/sluice_xdp"].map(|file| dir.root().join(file));
+        let ours =
+            [dir.map("flows"), dir.root().join("links/eth0-xdp"), dir.root().join("programs/sluice_xdp")];
         let others = ["v999/maps/x", "other/thing"].map(|file| dir.base().join(file));
         for path in ours.into_iter().chain(others) {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

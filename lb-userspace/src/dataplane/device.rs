@@ -183,6 +183,18 @@ impl Selection {
         self.uplinks.values().filter(|device| device.vlan.is_none()).chain(self.parents.values())
     }
 
+    /// Where packets of each device are met now, whosever the programs are.
+    pub fn found(&self) -> BTreeMap<u32, Attached> {
+        let of_xdp = |xdp: XdpProgram| if xdp.generic { Attached::Generic } else { Attached::Native };
+        let met = |device: &Device| device.xdp.map_or(Attached::Tc, of_xdp);
+        let mut found: BTreeMap<_, _> = self.xdp().map(|device| (device.index, met(device))).collect();
+        for (device, vlan) in self.uplinks.values().filter_map(|device| Some((device, device.vlan.as_ref()?)))
+        {
+            found.insert(device.index, found.get(&vlan.parent).copied().unwrap_or(Attached::Tc));
+        }
+        found
+    }
+
     /// The `interfaces` map of this selection, given where devices have their programs.
     pub fn interfaces(&self, attached: &BTreeMap<u32, Attached>) -> BTreeMap<u32, Interface> {
         let flags = |device: &Device, tcx_egress: u32| match attached.get(&device.index) {

@@ -1,6 +1,10 @@
 //! One agent for a pin directory.
 
-use std::{fs::File, io};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+};
 
 use nix::{
     errno::Errno,
@@ -32,7 +36,7 @@ pub enum LockError {
 /// sees, and which the kernel lets go when the process ends in whatever way.
 #[derive(Debug)]
 pub struct Lock {
-    _directory: Flock<File>,
+    directory: Flock<File>,
 }
 
 impl Lock {
@@ -45,10 +49,19 @@ impl Lock {
         let failed = |source| LockError::Io { dir: name(), source };
         let directory = File::open(dir.base()).map_err(failed)?;
         match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(directory) => Ok(Self { _directory: directory }),
+            Ok(directory) => Ok(Self { directory }),
             Err((_, Errno::EWOULDBLOCK)) => Err(LockError::Held { dir: name() }),
             Err((_, errno)) => Err(failed(io::Error::from(errno))),
         }
+    }
+
+    /// True while the directory that is locked is the one that others find: it may have been removed, or its file system
+    /// unmounted.
+    pub fn is_of(&self, dir: &PinDir) -> bool {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        let locked = self.directory.metadata().map(identity);
+        let found = fs::metadata(dir.base()).map(identity);
+        matches!((locked, found), (Ok(locked), Ok(found)) if locked == found)
     }
 }
 
@@ -64,5 +77,18 @@ mod tests {
         assert!(matches!(Lock::take(&dir), Err(LockError::Held { .. })));
         drop(first);
         assert!(Lock::take(&dir).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_was_made_anew_is_not_the_one_that_is_locked() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = PinDir::new(temporary.path().join("pins"));
+        fs::create_dir(dir.base()).unwrap();
+        let lock = Lock::take(&dir).unwrap();
+        assert!(lock.is_of(&dir));
+        fs::rename(dir.base(), temporary.path().join("elsewhere")).unwrap();
+        assert!(!lock.is_of(&dir));
+        fs::create_dir(dir.base()).unwrap();
+        assert!(!lock.is_of(&dir));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lb_common::abi::LAYOUT_VERSION;
+use lb_common::abi::{LAYOUT_VERSION, map};
 use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
@@ -45,7 +45,8 @@ pub enum PinError {
 
 /// The pin directory: `<bpf-dir>/v<LAYOUT_VERSION>/{maps,links,programs}`.
 ///
-/// The layout's version is part of the path, so an agent never opens maps of another layout.
+/// The layout's version is part of the path, so an agent never opens maps of another layout. A map's pin ends in the
+/// version that the map itself last changed in: a release of another layout can tell which of the maps it can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinDir {
     base: PathBuf,
@@ -84,7 +85,7 @@ impl PinDir {
 
     /// Pin of a map.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.maps().join(name)
+        self.maps().join(map_pin(name))
     }
 
     /// Pin of a program.
@@ -130,6 +131,11 @@ impl PinDir {
     }
 }
 
+/// File name of a map's pin.
+pub fn map_pin(name: &str) -> String {
+    format!("{name}-{}", map::since(name))
+}
+
 /// True where `path` exists and lies on a BPF filesystem.
 pub fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
@@ -144,9 +150,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layout_version_is_part_of_every_pin() {
+    fn the_layout_version_is_part_of_every_pin_and_the_maps_own_of_its_name() {
         let dir = PinDir::new("/sys/fs/bpf/x");
-        assert_eq!(dir.map("flows"), Path::new(&format!("/sys/fs/bpf/x/v{LAYOUT_VERSION}/maps/flows")));
+        let layout = format!("/sys/fs/bpf/x/v{LAYOUT_VERSION}");
+        assert_eq!(dir.map("names"), Path::new(&format!("{layout}/maps/names-3")));
+        assert_eq!(dir.links(), Path::new(&format!("{layout}/links")));
     }
 
     #[test]

@@ -180,6 +180,11 @@ fn buckets(flows: u32) -> u32 {
 }
 
 impl MapSpec {
+    /// True where a map with these properties can be used as it is.
+    pub(super) fn fits(&self, info: &MapInfo) -> bool {
+        (info.key_size(), info.value_size(), info.max_entries()) == (self.key, self.value, self.entries)
+    }
+
     /// Checks the map that is pinned under this name, if there is one: aya opens it without looking.
     pub(super) fn check(&self, dir: &PinDir) -> Result<(), Mismatch> {
         let Ok(info) = MapInfo::from_pin(dir.map(self.name)) else { return Ok(()) };

@@ -12,6 +12,7 @@ use std::{
 };
 
 // Numbers and layouts from the kernel's include/uapi/linux/bpf.h.
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
@@ -20,10 +21,10 @@ const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 const BPF_LINK_TYPE_TCX: u32 = 11;
 
-/// `union bpf_attr` of `BPF_OBJ_GET`, as far as it is used.
+/// `union bpf_attr` of `BPF_OBJ_GET` and `BPF_OBJ_PIN`, as far as it is used.
 #[repr(C)]
 #[derive(Default)]
-struct ObjGet {
+struct ObjPath {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
@@ -224,9 +225,25 @@ pub fn write_array(map: BorrowedFd<'_>, first: u32, value: usize, values: &[u8])
     unsafe { bpf(BPF_MAP_UPDATE_BATCH, &mut attr) }.map(drop)
 }
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
+/// Pins a map, a program or a link that is open.
+///
+/// # Errors
+/// Whatever bpf(2) answers; `AlreadyExists` where something is pinned there.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut get = ObjGet { pathname: path.as_ptr() as u64, ..ObjGet::default() };
+    let mut attr =
+        ObjPath { pathname: path.as_ptr() as u64, bpf_fd: object.as_raw_fd() as u32, ..ObjPath::default() };
+    // SAFETY: `attr` is laid out as the command expects, and `path` is a C string that outlives the call.
+    unsafe { bpf(BPF_OBJ_PIN, &mut attr) }.map(drop)
+}
+
+/// Opens what is pinned at `path`.
+///
+/// # Errors
+/// Whatever bpf(2) answers; `NotFound` where nothing is pinned.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut get = ObjPath { pathname: path.as_ptr() as u64, ..ObjPath::default() };
     // SAFETY: `get` is laid out as the command expects, and `path` is a C string that outlives the call.
     let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
     // SAFETY: the kernel has just opened this descriptor for us; nobody else owns it.

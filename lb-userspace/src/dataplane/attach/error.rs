@@ -6,12 +6,18 @@ use std::{
 };
 
 use aya::{
-    programs::{ProgramError, XdpMode, links::LinkError, loaded_programs, tc::TcError, xdp::XdpError},
+    programs::{
+        ProgramError, SchedClassifier, TcAttachType, XdpMode, links::LinkError, loaded_programs, tc::TcError,
+        xdp::XdpError,
+    },
     sys::SyscallError,
 };
+use lb_common::abi::program;
 
 use super::Hook;
-use crate::dataplane::{device::Device, loader::LoadError, pin::PinError, sys::PinnedLinkInfo};
+use crate::dataplane::{
+    device::Device, loader::LoadError, pin::PinError, pins::RestoreError, sys::PinnedLinkInfo,
+};
 
 /// Why a device has no program.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,17 @@ pub enum AttachError {
         device: String,
         /// Id and name of the program.
         program: String,
+    },
+    /// Our own program is there, by a link that is not pinned where this agent pins.
+    #[error(
+        "{device} already runs `{program}` of another Sluice agent, which pins elsewhere: stop it and run `sluice cleanup \
+         --bpf-dir` with its directory, or start this agent with the --bpf-dir of that one"
+    )]
+    OtherAgent {
+        /// Name of the device.
+        device: String,
+        /// Name of the program.
+        program: &'static str,
     },
     /// The driver cannot do what `--mode` insists on.
     #[error("{device} does not take an XDP program in {mode} mode ({source}); start with --mode auto or tc")]
@@ -67,6 +84,9 @@ pub enum AttachError {
     /// Listing pins.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// Pins are lost.
+    #[error(transparent)]
+    Lost(#[from] RestoreError),
     /// The object lacks a program.
     #[error(transparent)]
     Object(#[from] LoadError),
@@ -98,7 +118,7 @@ pub(super) fn errno(error: &ProgramError) -> Option<i32> {
 pub(super) fn xdp_refusal(device: &Device, mode: XdpMode, source: ProgramError) -> AttachError {
     let name = device.name.clone();
     match errno(&source) {
-        Some(libc::EBUSY | libc::EEXIST) => AttachError::Foreign { device: name, program: owner(device) },
+        Some(libc::EBUSY | libc::EEXIST) => owned(device),
         Some(code @ (libc::EINVAL | libc::ERANGE | libc::EOPNOTSUPP)) => AttachError::Mode {
             device: name,
             mode: if mode == XdpMode::Skb { "generic" } else { "native" },
@@ -111,21 +131,41 @@ pub(super) fn xdp_refusal(device: &Device, mode: XdpMode, source: ProgramError) 
 /// Refuses a device with an XDP program that our link, if there is one, does not run.
 pub(super) fn refuse_foreign(device: &Device, link: Option<PinnedLinkInfo>) -> Result<(), AttachError> {
     match device.xdp {
-        Some(xdp) if link.is_none_or(|link| link.program != xdp.id) => {
-            Err(AttachError::Foreign { device: device.name.clone(), program: owner(device) })
-        }
+        Some(xdp) if link.is_none_or(|link| link.program != xdp.id) => Err(owned(device)),
         _ => Ok(()),
     }
 }
 
-fn owner(device: &Device) -> String {
-    let Some(xdp) = device.xdp else { return "of somebody else".to_owned() };
-    let name = loaded_programs()
-        .filter_map(Result::ok)
-        .find(|info| info.id() == xdp.id)
-        .and_then(|info| info.name_as_str().map(str::to_owned));
-    match name {
-        Some(name) => format!("`{name}` (id {})", xdp.id),
-        None => format!("id {}", xdp.id),
+/// Refuses a device that another agent's program is on: packets would be translated twice.
+pub(super) fn refuse_second(device: &Device, hook: Hook, direction: TcAttachType) -> Result<(), AttachError> {
+    const OURS: [(Hook, &str); 3] = [
+        (Hook::Ingress, program::TCX_INGRESS),
+        (Hook::Ingress, program::TCX_INGRESS_L3),
+        (Hook::Egress, program::TCX_EGRESS),
+    ];
+    // A device that is gone meanwhile has none; attaching says so.
+    let Ok((_, programs)) = SchedClassifier::query_tcx(&device.name, direction) else { return Ok(()) };
+    let found: Vec<_> = programs.iter().filter_map(|info| info.name_as_str()).collect();
+    match OURS.into_iter().find(|(own, name)| *own == hook && found.contains(name)) {
+        Some((_, program)) => Err(AttachError::OtherAgent { device: device.name.clone(), program }),
+        None => Ok(()),
+    }
+}
+
+/// Says whose the XDP program of a device is.
+fn owned(device: &Device) -> AttachError {
+    let name = device.name.clone();
+    let id = device.xdp.map(|xdp| xdp.id);
+    let found = loaded_programs().filter_map(Result::ok).find(|info| Some(info.id()) == id);
+    let program = found.and_then(|info| info.name_as_str().map(str::to_owned));
+    match (program, id) {
+        (Some(found), _) if found == program::XDP => {
+            AttachError::OtherAgent { device: name, program: program::XDP }
+        }
+        (Some(found), Some(id)) => {
+            AttachError::Foreign { device: name, program: format!("`{found}` (id {id})") }
+        }
+        (None, Some(id)) => AttachError::Foreign { device: name, program: format!("id {id}") },
+        (_, None) => AttachError::Foreign { device: name, program: "of somebody else".to_owned() },
     }
 }

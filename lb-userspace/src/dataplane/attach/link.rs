@@ -1,11 +1,11 @@
 //! Links by their pins.
 
-use std::{fmt, fs, io, path::Path};
+use std::{fmt, io, path::Path};
 
 use aya::programs::links::{FdLink, PinnedLink};
 
 use super::AttachError;
-use crate::dataplane::{device::Device, sys};
+use crate::dataplane::{device::Device, pins::Pins, sys};
 
 /// Where on a device a program sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,10 +43,14 @@ pub fn parse_link_name(name: &str) -> Option<(String, Hook)> {
 }
 
 /// The link pinned at `path` where it is on `device`; one that is not is let go.
-pub(super) fn usable(path: &Path, device: &Device) -> Result<Option<sys::PinnedLinkInfo>, AttachError> {
+pub(super) fn usable(
+    pins: &mut Pins,
+    path: &Path,
+    device: &Device,
+) -> Result<Option<sys::PinnedLinkInfo>, AttachError> {
     match sys::pinned_link(path) {
         Ok(Some(info)) if info.ifindex == device.index => Ok(Some(info)),
-        Ok(_) => unpin(path).map(|()| None),
+        Ok(_) => unpin(pins, path).map(|()| None),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(AttachError::Link { path: path.to_owned(), source }),
     }
@@ -63,15 +67,10 @@ pub(super) fn pin(link: FdLink, path: &Path) -> Result<(), AttachError> {
 }
 
 /// Detaches a link's program and removes its pin; nothing where there is none.
-pub(super) fn unpin(path: &Path) -> Result<(), AttachError> {
+pub(super) fn unpin(pins: &mut Pins, path: &Path) -> Result<(), AttachError> {
     // A link whose device is gone has nothing to detach, and goes with its pin.
     let _ = sys::detach_pinned_link(path);
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(AttachError::Link { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
+    pins.remove(path).map_err(|source| AttachError::Link { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

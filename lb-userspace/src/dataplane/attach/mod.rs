@@ -8,7 +8,7 @@ mod takeover;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, mem,
+    mem,
     path::PathBuf,
 };
 
@@ -32,12 +32,13 @@ use super::{
     device::{Device, Selection},
     loader,
     pin::PinDir,
+    pins::{Pins, RestoreError},
     sys,
 };
 
 /// Loaded programs, and the links that hold them on devices.
 pub struct Attacher {
-    dir: PinDir,
+    pins: Pins,
     ebpf: Ebpf,
     mode: Mode,
     /// Devices whose driver has refused native XDP: not asked again.
@@ -52,16 +53,24 @@ pub struct Attacher {
 
 impl Attacher {
     /// An attacher of the programs in `ebpf`.
-    pub fn new(dir: PinDir, ebpf: Ebpf, mode: Mode) -> Self {
-        let takes_over = takeover::is_due(&dir);
+    pub fn new(pins: Pins, ebpf: Ebpf, mode: Mode) -> Self {
+        let takes_over = takeover::is_due(pins.dir());
         let (stepped_down, hidden_tags) = Default::default();
-        Self { dir, ebpf, mode, stepped_down, hidden_tags, filters: None, takes_over }
+        Self { pins, ebpf, mode, stepped_down, hidden_tags, filters: None, takes_over }
     }
 
     /// True until [`attach`](Self::attach), where an agent of another layout has left programs: they serve from its
     /// maps, so ours should wait until theirs are filled.
     pub fn takes_over(&self) -> bool {
         self.takes_over
+    }
+
+    /// Pins anew what is pinned no longer; true where there was any.
+    ///
+    /// # Errors
+    /// Where that fails. Programs stay on their devices all the same.
+    pub fn restore_pins(&mut self) -> Result<bool, RestoreError> {
+        self.pins.restore()
     }
 
     /// Brings programs to where `selection` says and takes ours away from all others of `devices`. Every device is
@@ -75,9 +84,11 @@ impl Attacher {
         if clsact::is_needed() {
             self.release_filters(devices, selection);
         }
-        let mut errors: Vec<AttachError> = Vec::new();
+        // A link that is there but not pinned would look like somebody else's.
+        let mut errors: Vec<AttachError> =
+            self.restore_pins().err().map(AttachError::from).into_iter().collect();
         if self.takes_over {
-            errors.extend(takeover::adopt(&self.dir).err());
+            errors.extend(takeover::adopt(self.pins.dir()).err());
         }
         errors.extend(self.release(selection).err());
         // XDP leaves packets to tcx, never the other way round: tcx comes first.
@@ -115,8 +126,10 @@ impl Attacher {
                 attached.insert(device.index, mode);
             }
         }
+        let links = self.pins.dir().links();
+        errors.extend(self.pins.hold_in(&links).err().map(AttachError::from));
         if mem::take(&mut self.takes_over) {
-            match remove_other_layouts(&self.dir) {
+            match remove_other_layouts(self.pins.dir()) {
                 Ok(removed) => {
                     tracing::info!(pins = removed.pins, "took over from an agent of another layout")
                 }
@@ -131,14 +144,15 @@ impl Attacher {
         let parent = device.vlan.as_ref().map(|vlan| vlan.parent);
         let with_xdp = devices.iter().find(|other| Some(other.index) == parent).unwrap_or(device);
         if self.mode != Mode::Tc {
-            error::refuse_foreign(with_xdp, usable(&self.link(with_xdp, Hook::Xdp), with_xdp)?)?;
+            let link = self.link(with_xdp, Hook::Xdp);
+            error::refuse_foreign(with_xdp, usable(&mut self.pins, &link, with_xdp)?)?;
         }
         self.tcx(device, Hook::Ingress)?;
         self.tcx(device, Hook::Egress)
     }
 
     fn link(&self, device: &Device, hook: Hook) -> PathBuf {
-        self.dir.links().join(link_name(&device.name, hook))
+        self.pins.dir().links().join(link_name(&device.name, hook))
     }
 
     /// What to do where XDP would not see to which VLAN a frame belongs: looked at again each time, for an operator can
@@ -152,12 +166,17 @@ impl Attacher {
             }
             Mode::Auto | Mode::Tc => {}
         }
-        unpin(&self.link(device, Hook::Xdp)).map(|()| Attached::Tc)
+        self.without_xdp(device)
+    }
+
+    fn without_xdp(&mut self, device: &Device) -> Result<Attached, AttachError> {
+        let link = self.link(device, Hook::Xdp);
+        unpin(&mut self.pins, &link).map(|()| Attached::Tc)
     }
 
     fn xdp_of_mode(&mut self, device: &Device) -> Result<Attached, AttachError> {
         match self.mode {
-            Mode::Tc => unpin(&self.link(device, Hook::Xdp)).map(|()| Attached::Tc),
+            Mode::Tc => self.without_xdp(device),
             Mode::Generic => self.xdp(device, XdpMode::Skb).map(|()| Attached::Generic),
             Mode::Native => self.xdp(device, XdpMode::Driver).map(|()| Attached::Native),
             Mode::Auto if self.stepped_down.contains(&device.index) => Ok(Attached::Tc),
@@ -178,7 +197,7 @@ impl Attacher {
         let program = loader::xdp(&mut self.ebpf, program::XDP)?;
         let failed = |source| AttachError::program(device, Hook::Xdp, source);
         let id = program.info().map_err(failed)?.id();
-        if let Some(link) = usable(&path, device)? {
+        if let Some(link) = usable(&mut self.pins, &path, device)? {
             let generic = device.xdp.is_some_and(|xdp| xdp.id == link.program && xdp.generic);
             if generic == (mode == XdpMode::Skb) {
                 if link.program != id {
@@ -188,7 +207,7 @@ impl Attacher {
                 return Ok(());
             }
             // A link keeps its mode for life.
-            unpin(&path)?;
+            unpin(&mut self.pins, &path)?;
         }
         let link = match program.attach_to_if_index(device.index, mode) {
             Ok(id) => program.take_link(id).map_err(failed)?,
@@ -215,13 +234,14 @@ impl Attacher {
             return Ok(());
         }
         let id = program.info().map_err(failed)?.id();
-        if let Some(link) = usable(&path, device)? {
+        if let Some(link) = usable(&mut self.pins, &path, device)? {
             if link.program != id {
                 let old = pinned(&path)?.try_into().map_err(|error| AttachError::link(&path, error))?;
                 program.attach_to_link(old).and_then(|id| program.take_link(id)).map_err(failed)?;
             }
             return Ok(());
         }
+        error::refuse_second(device, hook, direction)?;
         // First in line: a program before ours that answers with a final verdict would hide packets from us.
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let link = program
@@ -252,8 +272,8 @@ impl Attacher {
     }
 
     /// Takes our programs off devices that are not to have them (any more), and follows renamed ones.
-    fn release(&self, selection: &Selection) -> Result<(), AttachError> {
-        let links = self.dir.links();
+    fn release(&mut self, selection: &Selection) -> Result<(), AttachError> {
+        let links = self.pins.dir().links();
         for name in PinDir::list(&links)? {
             let path = links.join(&name);
             let Some((_, hook)) = parse_link_name(&name) else { continue };
@@ -261,11 +281,13 @@ impl Attacher {
                 sys::pinned_link(&path).map_err(|source| AttachError::Link { path: path.clone(), source })?;
             let Some(info) = info else { continue };
             match selection.wanted(info.ifindex, hook) {
-                None => unpin(&path)?,
+                None => unpin(&mut self.pins, &path)?,
                 Some(device) => {
                     let right = links.join(link_name(&device.name, hook));
                     if right != path {
-                        fs::rename(&path, &right).map_err(|source| AttachError::Link { path, source })?;
+                        self.pins
+                            .rename(&path, &right)
+                            .map_err(|source| AttachError::Link { path, source })?;
                     }
                 }
             }
