@@ -1,6 +1,7 @@
 //! The real agent on a node: started, killed, started again.
 
 use std::{
+    ffi::OsString,
     fs::{self, OpenOptions},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -31,6 +32,12 @@ pub struct Agent {
     bpf_dir: PathBuf,
     log: PathBuf,
     arguments: Vec<String>,
+    /// More of them, from its next start on.
+    more: Vec<String>,
+    /// What it is started by; empty where it is started itself.
+    wrapper: Vec<String>,
+    /// Another program than the one under test.
+    release: Option<PathBuf>,
     process: Option<Child>,
 }
 
@@ -48,7 +55,8 @@ impl Agent {
         more: &[&str],
     ) -> Result<Self> {
         let manifests = manifests.directory().display().to_string();
-        Self::spawn_with(network, node, ["--manifests", &manifests], log_dir, more)
+        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
+        Self::spawn_with(bpf_dir, node, ["--manifests", &manifests], log_dir, more)
     }
 
     /// As [`spawn`](Self::spawn), for an agent that follows the API server of a kubeconfig.
@@ -62,18 +70,32 @@ impl Agent {
         log_dir: &Path,
         more: &[&str],
     ) -> Result<Self> {
+        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
+        Self::spawn_pinning(&bpf_dir, node, kubeconfig, log_dir, more)
+    }
+
+    /// As [`spawn_following`](Self::spawn_following), with a pin directory of the test's choice.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_pinning(
+        bpf_dir: &Path,
+        node: &topo::Node,
+        kubeconfig: &Path,
+        log_dir: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
         let kubeconfig = kubeconfig.display().to_string();
-        Self::spawn_with(network, node, ["--kubeconfig", &kubeconfig], log_dir, more)
+        Self::spawn_with(bpf_dir.to_owned(), node, ["--kubeconfig", &kubeconfig], log_dir, more)
     }
 
     fn spawn_with(
-        network: &str,
+        bpf_dir: PathBuf,
         node: &topo::Node,
         source: [&str; 2],
         log_dir: &Path,
         more: &[&str],
     ) -> Result<Self> {
-        let bpf_dir = Path::new(BPFFS).join(format!("{network}-{}", node.name));
         let arguments = ["agent", "--node-name", node.name]
             .into_iter()
             .chain(source)
@@ -87,6 +109,9 @@ impl Agent {
             bpf_dir,
             log: log_dir.join(format!("{}.log", node.name)),
             arguments,
+            more: Vec::new(),
+            wrapper: Vec::new(),
+            release: None,
             process: None,
         };
         agent.spawn_again()?;
@@ -103,17 +128,49 @@ impl Agent {
         self.wait_ready()
     }
 
+    /// From its next start on it has some more arguments than at its first; replaces those of an earlier call.
+    pub fn set_more(&mut self, more: &[&str]) {
+        self.more = more.iter().copied().map(String::from).collect();
+    }
+
+    /// From its next start on it is another program than the one under test; without, that one again.
+    pub fn set_release(&mut self, release: Option<PathBuf>) {
+        self.release = release;
+    }
+
+    /// From its next start on it is started by a command, which must become the agent itself; empty for none.
+    pub fn set_wrapper(&mut self, wrapper: &[&str]) {
+        self.wrapper = wrapper.iter().copied().map(String::from).collect();
+    }
+
     fn spawn_again(&mut self) -> Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = self.namespace.command(binary()?)?;
-        command
-            .args(&self.arguments)
-            .arg("--bpf-dir")
-            .arg(&self.bpf_dir)
-            .args(["--admin", &ADMIN.to_string()]);
+        let program = self.release.clone().map_or_else(binary, Ok)?;
+        let mut words = self.wrapper.iter().map(OsString::from).chain([program.into_os_string()]);
+        let first = words.next().unwrap_or_default();
+        let mut command = self.namespace.command(first)?;
+        command.args(words).args(&self.arguments).args(&self.more);
+        command.arg("--bpf-dir").arg(&self.bpf_dir).args(["--admin", &ADMIN.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(command.spawn().context("cannot start sluice")?);
         Ok(())
+    }
+
+    /// Starts one more agent like it beside it, which is expected to end by itself: its end and its log.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn start_second(&self, bpf_dir: &Path) -> Result<(ExitStatus, String)> {
+        let mut command = self.namespace.command(binary()?)?;
+        command.args(&self.arguments).arg("--bpf-dir").arg(bpf_dir).args(["--admin", "none"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().context("cannot start sluice")?;
+        let ended = wait::until("the second agent ends", || process.try_wait().ok().flatten());
+        if ended.is_err() {
+            let _ = process.kill();
+        }
+        let log = process.wait_with_output()?.stderr;
+        Ok((ended?, String::from_utf8_lossy(&log).into_owned()))
     }
 
     /// Waits until it says that it is ready.
@@ -184,9 +241,23 @@ impl Agent {
     /// # Errors
     /// Where it fails; the message holds its standard error.
     pub fn sluice(&self, arguments: &[&str]) -> Result<String> {
+        self.sluice_by(&[], arguments)
+    }
+
+    /// As [`sluice`](Self::sluice), by a command that starts it.
+    ///
+    /// # Errors
+    /// As `sluice`.
+    pub fn sluice_by(&self, wrapper: &[&str], arguments: &[&str]) -> Result<String> {
         let (program, bpf_dir) = (binary()?.display().to_string(), self.bpf_dir.display().to_string());
-        let arguments: Vec<&str> = arguments.iter().copied().chain(["--bpf-dir", &bpf_dir]).collect();
-        self.namespace.run(&program, &arguments)
+        let words: Vec<&str> = wrapper
+            .iter()
+            .copied()
+            .chain([program.as_str()])
+            .chain(arguments.iter().copied())
+            .chain(["--bpf-dir", &bpf_dir])
+            .collect();
+        self.namespace.run(words[0], &words[1..])
     }
 
     /// Starts another command of `sluice` on the node, over what is pinned, with pipes for what it prints.

@@ -29,6 +29,7 @@ pub mod prog;
 pub mod sctp;
 pub mod server;
 pub mod skip;
+pub mod survival;
 pub mod topo;
 pub mod traffic;
 pub mod wait;

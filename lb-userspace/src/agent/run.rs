@@ -62,7 +62,8 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
     if let Err(error) = ports::reserve(&settings.snat_ports) {
         tracing::warn!("{error}");
     }
-    let maps = Maps::new(Pinned::open(dir)?)?;
+    let mut maps = Maps::new(Pinned::open(dir)?)?;
+    maps.admit_ports(settings.snat_ports)?;
     let feed = options.source().start(Consumer::Agent, stop.clone()).await?;
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?), readiness.clone()));

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
+    ops::RangeInclusive,
 };
 
 use aya::{
@@ -58,6 +59,19 @@ impl Maps {
             self.set_filter(Bit::endpoint_port(backend.port_be))?;
         }
         Ok(())
+    }
+
+    /// Has all programs look up what is addressed to these ports. Ours do so unasked, for the replies to flows that have
+    /// their source port there; those that come after with another range have to for as long as these flows live.
+    ///
+    /// # Errors
+    /// Where the map does not answer.
+    pub fn admit_ports(&mut self, range: RangeInclusive<u16>) -> Result<(), PinnedError> {
+        let mut words: BTreeMap<u32, u64> = BTreeMap::new();
+        for bit in range.map(|port| Bit::frontend_port(port.to_be())) {
+            *words.entry(bit.word()).or_default() |= bit.mask();
+        }
+        words.into_iter().try_for_each(|(word, mask)| self.set_filter_bits(word, mask))
     }
 
     /// For reading.
@@ -118,11 +132,15 @@ impl Maps {
 
     /// Sets a bit of the filter, which must be there before the entry that needs it.
     fn set_filter(&mut self, bit: Bit) -> Result<(), PinnedError> {
-        let word = self.pinned.filter.get(&bit.word(), 0).map_err(named(map::FILTER))?;
-        if word & bit.mask() != 0 {
+        self.set_filter_bits(bit.word(), bit.mask())
+    }
+
+    fn set_filter_bits(&mut self, word: u32, mask: u64) -> Result<(), PinnedError> {
+        let found = self.pinned.filter.get(&word, 0).map_err(named(map::FILTER))?;
+        if found & mask == mask {
             return Ok(());
         }
-        self.pinned.filter.set(bit.word(), word | bit.mask(), 0).map_err(named(map::FILTER))
+        self.pinned.filter.set(word, found | mask, 0).map_err(named(map::FILTER))
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) -> Result<(), PinnedError> {

@@ -173,6 +173,15 @@ impl Topology {
         }
     }
 
+    /// Brings a node's uplink up, with everything that the kernel took away when it went down.
+    ///
+    /// # Errors
+    /// Where the node refuses.
+    pub fn restore_uplink(&self, node: &Node) -> Result<()> {
+        let other = self.nodes.iter().find(|other| other.name != node.name);
+        other.map_or(Ok(()), |other| node::restore_uplink(node, other))
+    }
+
     /// Has the router send the VIPs to this node, as the announcement of a BGP or ARP speaker does.
     ///
     /// # Errors

@@ -162,6 +162,16 @@ pub(super) fn set_up(node: &Node, other: &Node, layout: Layout) -> Result<()> {
     }
 }
 
+/// IPv6 addresses and every route by a gateway go when a device goes down (`addrconf_ifdown`, `fib_disable_ip`).
+pub(super) fn restore_uplink(node: &Node, other: &Node) -> Result<()> {
+    node.namespace.ip(&format!(
+        "link set eth0 up\naddr replace {}/64 dev eth0 nodad\n{}",
+        node.addresses.v6,
+        default_routes(GATEWAY)
+    ))?;
+    set_up_routes(node, other)
+}
+
 fn set_up_routes(node: &Node, other: &Node) -> Result<()> {
     let [cidr, cidr6] = other.pod_cidrs();
     let gateway = other.addresses;

@@ -1,0 +1,3 @@
+//! `cargo xtask test --soak`: every fault again and again, under load.
+
+fn main() {}

@@ -1,0 +1,80 @@
+//! A fault, what it may cost, and what it did cost.
+
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Load, Tally, World};
+
+/// Something that goes wrong under load.
+#[derive(Clone, Copy)]
+pub struct Fault {
+    /// Its name, as `docs/survival.md` has it.
+    pub name: &'static str,
+    /// Long-lived connections that may break.
+    pub streams: u64,
+    /// Datagrams of the load may be lost beside those that were sent while no packet could get through.
+    pub datagrams: u64,
+    /// Makes it happen and puts everything right again. Tells how many datagrams were sent while no packet could get
+    /// through.
+    pub(super) happen: fn(&mut World, &Load) -> Result<u64>,
+}
+
+impl Fault {
+    /// A fault that costs nothing.
+    pub(super) const fn lossless(name: &'static str, happen: fn(&mut World, &Load) -> Result<u64>) -> Self {
+        Self { name, streams: 0, datagrams: 0, happen }
+    }
+
+    /// Has it happen under load, and counts what it cost once all is quiet again.
+    ///
+    /// # Errors
+    /// Where it cannot be made to happen, or the load does not recover.
+    pub fn inject(&self, world: &mut World, load: &Load) -> Result<Outcome> {
+        load.settle()?;
+        let before = load.tally();
+        let meanwhile = (self.happen)(world, load).with_context(|| format!("fault `{}`", self.name))?;
+        load.settle().with_context(|| format!("after `{}`: {:?}", self.name, load.notes()))?;
+        Ok(Outcome { fault: *self, tally: load.tally().since(&before), meanwhile, notes: load.notes() })
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// What a fault cost.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The fault.
+    pub fault: Fault,
+    /// What the load did meanwhile.
+    pub tally: Tally,
+    /// Datagrams that were sent while no packet could get through.
+    pub meanwhile: u64,
+    /// What went wrong, in words.
+    pub notes: Vec<String>,
+}
+
+impl Outcome {
+    /// Checks that it cost no more than the document says.
+    ///
+    /// # Errors
+    /// Where it did.
+    pub fn check(&self) -> Result<()> {
+        let Self { fault, tally, meanwhile, notes } = self;
+        let within = tally.connections_failed == 0
+            && tally.streams_broken <= fault.streams
+            && tally.datagrams_lost <= fault.datagrams + meanwhile;
+        ensure!(
+            within,
+            "`{}` may break {} streams and lose {} datagrams; {tally:?}; {notes:?}",
+            fault.name,
+            fault.streams,
+            fault.datagrams + meanwhile
+        );
+        Ok(())
+    }
+}

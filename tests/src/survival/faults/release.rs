@@ -1,0 +1,66 @@
+//! Upgrades, and back.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use lb_common::abi::{map, program};
+use lb_userspace::dataplane::pin::{PinDir, map_pin};
+
+use super::super::{Load, World};
+
+/// Programs that choose from other source ports: those that flows hold already stay theirs.
+pub(super) fn other_settings(world: &mut World, load: &Load) -> Result<u64> {
+    let program = |world: &World| {
+        let pin = world.agent.pins().program(program::XDP);
+        aya::programs::ProgramInfo::from_pin(&pin).map(|info| info.id())
+    };
+    for more in [&["--snat-ports", "40000-48999"][..], &[]] {
+        let before = program(world)?;
+        world.agent.terminate()?;
+        world.agent.set_more(more);
+        world.agent.start_again()?;
+        load.settle()?;
+        ensure!(program(world)? != before, "the program was not replaced");
+    }
+    Ok(0)
+}
+
+/// What a release left whose layout differs in other maps than those of flows, and then one that is gone back to.
+pub(super) fn other_layout(world: &mut World, load: &Load) -> Result<u64> {
+    world.agent.terminate()?;
+    let pins = world.agent.pins();
+    let other = pretend_other_layout(&pins)?;
+    let old = ["drops", "interfaces"].map(|name| other.join("maps").join(map_pin(name)));
+    for pin in old {
+        fs::rename(&pin, pin.with_file_name(format!("{}9", file_name(&pin)?)))?;
+    }
+    world.agent.start_again()?;
+    ensure!(!other.exists() && pins.root().exists(), "the layout was taken over");
+    load.settle()?;
+    Ok(0)
+}
+
+pub(super) fn other_flow_layout(world: &mut World, load: &Load) -> Result<u64> {
+    world.agent.terminate()?;
+    let other = pretend_other_layout(&world.agent.pins())?;
+    let pin = other.join("maps").join(map_pin(map::FLOWS));
+    fs::rename(&pin, pin.with_file_name("flows-0"))?;
+    world.agent.start_again()?;
+    ensure!(!other.exists(), "the layout was taken over");
+    load.settle()?;
+    Ok(0)
+}
+
+/// Makes what is pinned the work of a release with another layout.
+fn pretend_other_layout(pins: &PinDir) -> Result<PathBuf> {
+    let other = pins.root().with_file_name("v998");
+    fs::rename(pins.root(), &other)?;
+    Ok(other)
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name().and_then(|name| name.to_str()).context("a pin has a name")
+}

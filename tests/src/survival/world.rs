@@ -1,0 +1,166 @@
+//! What the faults happen to: two nodes, of which the first has the VIPs and follows an API server, and a BPF file system
+//! of its own that can be taken away from it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::Load;
+use crate::{
+    agent::Agent,
+    api_server::ApiServer,
+    cluster::{SMALL_MAPS, near_and_far, near_and_far_vips},
+    manifests::Manifests,
+    netns::Namespace,
+    topo::{Layout, Node, Topology},
+};
+
+/// Agents, pods and a client. One Service has its pod on the first node, the other on the second.
+#[derive(Debug)]
+pub struct World {
+    /// The agent of node-a, which all packets come by.
+    pub agent: Agent,
+    /// The agent of node-b.
+    pub other_agent: Agent,
+    /// The network.
+    pub topology: Topology,
+    api: Api,
+    bpffs: Bpffs,
+    #[expect(dead_code, reason = "held for its drop")]
+    directory: TempDir,
+}
+
+impl World {
+    /// Builds it, and waits until both agents are ready.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub fn new() -> Result<Self> {
+        let topology = Topology::with(Layout::default())?;
+        let directory = TempDir::with_prefix(&topology.name)?;
+        let path = directory.path();
+        let services = near_and_far(&topology);
+        let manifests = Manifests::new(path.join("manifests"), &topology)?;
+        services.iter().try_for_each(|service| manifests.apply(service))?;
+        let api = Api::start(&topology.node_a().namespace)?;
+        for file in ["nodes", "near", "far"] {
+            api.apply(&std::fs::read_to_string(path.join(format!("manifests/{file}.yaml")))?)?;
+        }
+        let kubeconfig = path.join("kubeconfig");
+        api.server.write_kubeconfig(&kubeconfig);
+        let bpffs = Bpffs::mount(path.join("bpf"))?;
+        let mut agent = Agent::spawn_pinning(
+            &bpffs.path.join("sluice"),
+            topology.node_a(),
+            &kubeconfig,
+            path,
+            &SMALL_MAPS,
+        )?;
+        let mut other_agent = Agent::spawn(&topology.name, topology.node_b(), &manifests, path, &SMALL_MAPS)?;
+        agent.wait_ready()?;
+        other_agent.wait_ready()?;
+        Ok(Self { agent, other_agent, topology, api, bpffs, directory })
+    }
+
+    /// Holds load on both Services, over both families.
+    ///
+    /// # Errors
+    /// Where it does not get on.
+    pub fn load(&self) -> Result<Load> {
+        Load::start(&self.topology.client, near_and_far_vips().map(|(vip, _)| vip))
+    }
+
+    /// The first node.
+    pub fn node(&self) -> &Node {
+        self.topology.node_a()
+    }
+
+    /// The API server that its agent follows.
+    pub fn api(&self) -> &ApiServer {
+        &self.api.server
+    }
+
+    /// Where its agent's BPF file system is mounted.
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs.path
+    }
+
+    /// Unmounts that file system under the agent, and mounts an empty one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn remount_bpffs(&self) -> Result<()> {
+        umount2(&self.bpffs.path, MntFlags::MNT_DETACH)?;
+        mount_bpffs(&self.bpffs.path)
+    }
+}
+
+/// A mounted BPF file system.
+#[derive(Debug)]
+struct Bpffs {
+    path: PathBuf,
+}
+
+impl Bpffs {
+    fn mount(path: PathBuf) -> Result<Self> {
+        std::fs::create_dir(&path)?;
+        mount_bpffs(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+    }
+}
+
+fn mount_bpffs(path: &Path) -> Result<()> {
+    mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("a BPF file system at {}", path.display()))
+}
+
+/// An API server on a node's loopback; it ends with its owner.
+#[derive(Debug)]
+struct Api {
+    server: Arc<ApiServer>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Api {
+    fn start(namespace: &Namespace) -> Result<Self> {
+        let stop = CancellationToken::new();
+        let (started, server) = mpsc::channel();
+        let until = stop.clone();
+        let thread = namespace.spawn(move || async move {
+            let _ = started.send(Arc::new(ApiServer::start().await));
+            until.cancelled().await;
+        })?;
+        Ok(Self { server: server.recv()?, stop, thread: Some(thread) })
+    }
+
+    /// Creates the objects of some YAML documents.
+    fn apply(&self, yaml: &str) -> Result<()> {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(yaml)?;
+        objects.into_iter().for_each(|object| self.server.apply(object));
+        Ok(())
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
