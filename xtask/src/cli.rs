@@ -46,6 +46,15 @@ enum Verb {
         /// SLUICE_MODEL_SEED says where to begin.
         #[arg(long, value_name = "PACKETS", conflicts_with_all = ["group", "filter"])]
         model: Option<u64>,
+        /// Only have every fault of docs/survival.md happen again and again under load, and print what was lost.
+        #[arg(long, conflicts_with_all = ["group", "filter", "model"])]
+        soak: bool,
+        /// How long; a round of faults that has begun is gone through.
+        #[arg(long, value_name = "N", default_value_t = 10, requires = "soak")]
+        minutes: u64,
+        /// Which order of faults; a random one without, which is printed.
+        #[arg(long, requires = "soak")]
+        seed: Option<u64>,
         /// For the test programs, for example `-- --nocapture`.
         #[arg(last = true)]
         args: Vec<String>,
@@ -103,6 +112,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
         Verb::Demo { .. } => demo::run(&[]),
         Verb::Test { model: Some(packets), args, .. } => test::run_model(packets, &args),
+        Verb::Test { soak: true, minutes, seed, .. } => test::run_soak(minutes, seed),
         Verb::Test { group, filter, args, .. } => test::run(group, filter.as_deref(), &args),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),

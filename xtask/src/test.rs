@@ -1,5 +1,6 @@
 //! `cargo xtask test`: sets the machine up, builds, and runs every test.
 
+mod soak;
 mod tally;
 
 use std::path::PathBuf;
@@ -57,6 +58,11 @@ pub(crate) fn run_model(packets: u64, args: &[String]) -> Result<ExitCode> {
     let mut command = test_command(&["--package", "lb-tests", "--test", "model"], None, Some(sluice), args);
     command.env("SLUICE_MODEL_PACKETS", packets.to_string()).arg("--nocapture");
     Ok(finish(cargo_test("model", &mut command)?.not_empty(None, "model")))
+}
+
+/// Has every fault of `docs/survival.md` happen again and again, under load.
+pub(crate) fn run_soak(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
+    soak::run(prepare()?, minutes, seed)
 }
 
 fn finish(total: Tally) -> ExitCode {

@@ -13,6 +13,8 @@ pub struct Fault {
     pub name: &'static str,
     /// Long-lived connections that may break.
     pub streams: u64,
+    /// New connections that may fail.
+    pub connections: u64,
     /// Datagrams of the load may be lost beside those that were sent while no packet could get through.
     pub datagrams: u64,
     /// Makes it happen and puts everything right again. Tells how many datagrams were sent while no packet could get
@@ -23,7 +25,7 @@ pub struct Fault {
 impl Fault {
     /// A fault that costs nothing.
     pub(super) const fn lossless(name: &'static str, happen: fn(&mut World, &Load) -> Result<u64>) -> Self {
-        Self { name, streams: 0, datagrams: 0, happen }
+        Self { name, streams: 0, connections: 0, datagrams: 0, happen }
     }
 
     /// Has it happen under load, and counts what it cost once all is quiet again.
@@ -65,14 +67,15 @@ impl Outcome {
     /// Where it did.
     pub fn check(&self) -> Result<()> {
         let Self { fault, tally, meanwhile, notes } = self;
-        let within = tally.connections_failed == 0
+        let within = tally.connections_failed <= fault.connections
             && tally.streams_broken <= fault.streams
             && tally.datagrams_lost <= fault.datagrams + meanwhile;
         ensure!(
             within,
-            "`{}` may break {} streams and lose {} datagrams; {tally:?}; {notes:?}",
+            "`{}` may break {} streams, {} new connections and lose {} datagrams; {tally:?}; {notes:?}",
             fault.name,
             fault.streams,
+            fault.connections,
             fault.datagrams + meanwhile
         );
         Ok(())

@@ -4,12 +4,14 @@
 pub mod fault;
 mod faults;
 mod load;
+mod report;
 mod session;
+pub mod soak;
 mod tally;
 mod world;
 
 pub use fault::{Fault, Outcome};
-pub use faults::FAULTS;
+pub use faults::{FAULTS, older_release};
 pub use load::Load;
 pub use tally::Tally;
 pub use world::World;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -32,6 +33,9 @@ pub struct World {
     pub other_agent: Agent,
     /// The network.
     pub topology: Topology,
+    /// How long the API server stays away, once every attempt to reach it has failed.
+    pub outage: Duration,
+    older_release: Option<PathBuf>,
     api: Api,
     bpffs: Bpffs,
     #[expect(dead_code, reason = "held for its drop")]
@@ -67,7 +71,8 @@ impl World {
         let mut other_agent = Agent::spawn(&topology.name, topology.node_b(), &manifests, path, &SMALL_MAPS)?;
         agent.wait_ready()?;
         other_agent.wait_ready()?;
-        Ok(Self { agent, other_agent, topology, api, bpffs, directory })
+        let (outage, older_release) = Default::default();
+        Ok(Self { agent, other_agent, topology, outage, older_release, api, bpffs, directory })
     }
 
     /// Holds load on both Services, over both families.
@@ -76,6 +81,15 @@ impl World {
     /// Where it does not get on.
     pub fn load(&self) -> Result<Load> {
         Load::start(&self.topology.client, near_and_far_vips().map(|(vip, _)| vip))
+    }
+
+    /// The program of an older release, for the fault that goes back to it.
+    pub fn set_older_release(&mut self, program: PathBuf) {
+        self.older_release = Some(program);
+    }
+
+    pub(super) fn older_release(&self) -> Option<PathBuf> {
+        self.older_release.clone()
     }
 
     /// The first node.

@@ -199,6 +199,26 @@ fn somebody_elses_xdp_program_is_left_alone_and_named() {
 }
 
 #[test]
+fn ours_come_once_a_foreign_program_leaves_a_device_that_came_while_the_agent_ran() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    let _agent = node.start(&[]);
+    node.namespace.ip("link del eth0").unwrap();
+    wait::until_true("the links of the old device are gone", || node.link(Hook::Xdp).is_none()).unwrap();
+    let peer = node.peer().name();
+    node.namespace.ip(&format!("link add eth0 type veth peer name eth0 netns {peer}")).unwrap();
+    xdp_pass::attach(&node.namespace, &["eth0"]).unwrap();
+    node.namespace.ip("addr add 192.0.2.1/24 dev eth0\nlink set eth0 up").unwrap();
+    let mode = || node.admin("/metrics").is_some_and(|(_, text)| text.contains("sluice_interface_mode{"));
+    wait::until_true("the agent says that no uplink has its programs", || !mode()).unwrap();
+    assert!(node.link(Hook::Ingress).is_none() && node.admin("/readyz").unwrap().0 == 200);
+    node.namespace.ip("link set eth0 xdpdrv off").unwrap();
+    wait::until_true("our programs are there", || node.link(Hook::Xdp).is_some() && mode()).unwrap();
+}
+
+#[test]
 fn every_refusal_has_its_exit_code_and_one_clear_sentence() {
     if !skip::need(skip::NETWORK) {
         return;

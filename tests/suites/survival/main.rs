@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use lb_tests::{
+    cluster::Cluster,
+    manifests::Service,
     skip,
-    survival::{FAULTS, World},
+    survival::{FAULTS, Load, World},
+    topo::{EXTERNAL_IP, Routing},
 };
 
 #[test]
@@ -15,10 +18,30 @@ fn every_fault_costs_no_more_than_the_document_says() {
     let mut world = World::new().unwrap();
     let load = world.load().unwrap();
     for fault in &FAULTS {
-        let begun = std::time::Instant::now();
-        let outcome = fault.inject(&mut world, &load).unwrap();
-        println!("{} {:?}: {:?} {}", fault.name, begun.elapsed(), outcome.tally, outcome.meanwhile);
-        outcome.check().unwrap();
+        fault.inject(&mut world, &load).unwrap().check().unwrap();
     }
     load.finish();
+}
+
+/// The pods have left, the VIPs have moved to the other node: direct server return keeps the client's address, so that
+/// the other node's flows are those of before.
+#[test]
+fn a_drained_node_is_cleaned_up_without_a_loss() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let mut cluster = Cluster::start(Routing::Native, 1, |topology| {
+        vec![Service::new("web", &topology.node_b().pods).external_ip(EXTERNAL_IP).dsr()]
+    })
+    .unwrap();
+    let load = Load::start(&cluster.topology.client, EXTERNAL_IP.both()).unwrap();
+    cluster.topology.route_vips_to(cluster.topology.node_b()).unwrap();
+    load.settle().unwrap();
+    cluster.agents[0].terminate().unwrap();
+    cluster.agents[0].sluice(&["cleanup"]).unwrap();
+    assert!(!cluster.agents[0].pins().base().exists());
+    load.settle().unwrap();
+    let (notes, tally) = (load.notes(), load.finish());
+    let lost = (tally.streams_broken, tally.connections_failed, tally.datagrams_lost);
+    assert_eq!(lost, (0, 0, 0), "{tally:?} {notes:?}");
 }

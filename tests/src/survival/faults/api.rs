@@ -15,6 +15,7 @@ pub(super) fn gone(world: &mut World, load: &Load) -> Result<u64> {
     world.api().set_down(true);
     let errors = || world.agent.admin("/metrics").map(|(_, text)| broken_streams(&text)).unwrap_or_default();
     let failed = wait::until_true("every stream of the agent fails", || errors() >= 3);
+    wait::pause(world.outage);
     load.settle()?;
     let meanwhile = (state(world)?, world.agent.admin("/readyz")?.0);
     world.api().set_down(false);

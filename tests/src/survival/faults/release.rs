@@ -6,16 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use aya::{maps::MapInfo, programs::ProgramInfo};
 use lb_common::abi::{map, program};
 use lb_userspace::dataplane::pin::{PinDir, map_pin};
 
-use super::super::{Load, World};
+use super::super::{Load, Tally, World};
 
 /// Programs that choose from other source ports: those that flows hold already stay theirs.
 pub(super) fn other_settings(world: &mut World, load: &Load) -> Result<u64> {
     let program = |world: &World| {
         let pin = world.agent.pins().program(program::XDP);
-        aya::programs::ProgramInfo::from_pin(&pin).map(|info| info.id())
+        ProgramInfo::from_pin(&pin).map(|info| info.id())
     };
     for more in [&["--snat-ports", "40000-48999"][..], &[]] {
         let before = program(world)?;
@@ -32,13 +33,16 @@ pub(super) fn other_settings(world: &mut World, load: &Load) -> Result<u64> {
 pub(super) fn other_layout(world: &mut World, load: &Load) -> Result<u64> {
     world.agent.terminate()?;
     let pins = world.agent.pins();
+    let table = || MapInfo::from_pin(pins.map(map::FLOWS)).map(|info| info.id());
+    let before = table()?;
     let other = pretend_other_layout(&pins)?;
     let old = ["drops", "interfaces"].map(|name| other.join("maps").join(map_pin(name)));
     for pin in old {
         fs::rename(&pin, pin.with_file_name(format!("{}9", file_name(&pin)?)))?;
     }
     world.agent.start_again()?;
-    ensure!(!other.exists() && pins.root().exists(), "the layout was taken over");
+    ensure!(!other.exists() && pins.root().exists(), "the layout was not taken over");
+    ensure!(table()? == before, "the flow table is another one");
     load.settle()?;
     Ok(0)
 }
@@ -49,8 +53,25 @@ pub(super) fn other_flow_layout(world: &mut World, load: &Load) -> Result<u64> {
     let pin = other.join("maps").join(map_pin(map::FLOWS));
     fs::rename(&pin, pin.with_file_name("flows-0"))?;
     world.agent.start_again()?;
-    ensure!(!other.exists(), "the layout was taken over");
+    ensure!(!other.exists(), "the layout was not taken over");
     load.settle()?;
+    Ok(0)
+}
+
+/// The way up has to cost nothing.
+pub(super) fn older(world: &mut World, load: &Load) -> Result<u64> {
+    let older = world.older_release().context("no older release is known")?;
+    world.agent.terminate()?;
+    world.agent.set_release(Some(older));
+    world.agent.start_again()?;
+    load.settle()?;
+    let before = load.tally();
+    world.agent.terminate()?;
+    world.agent.set_release(None);
+    world.agent.start_again()?;
+    load.settle()?;
+    let Tally { streams_broken, connections_failed, datagrams_lost, .. } = load.tally().since(&before);
+    ensure!((streams_broken, connections_failed, datagrams_lost) == (0, 0, 0), "the upgrade lost something");
     Ok(0)
 }
 

@@ -1,0 +1,79 @@
+//! Every fault again and again, in random order, under load that is held throughout.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use fastrand::Rng;
+
+use super::{FAULTS, Fault, World, older_release, report::Report};
+
+/// What a soak is to do.
+#[derive(Clone, Debug)]
+pub struct Soak {
+    /// How long; the faults of a round that has begun are gone through.
+    pub time: Duration,
+    /// Where the order of the faults begins.
+    pub seed: u64,
+    /// The program of an older release, to go back to and to upgrade from.
+    pub older_release: Option<PathBuf>,
+}
+
+impl Soak {
+    /// Runs it, and prints what it held, injected and lost.
+    ///
+    /// # Errors
+    /// Where something cost more than `docs/survival.md` allows, or did not recover.
+    pub fn run(self) -> Result<()> {
+        println!(
+            "soak of {} s with seed {}; machine load {}",
+            self.time.as_secs(),
+            self.seed,
+            machine_load()
+        );
+        let mut world = World::new()?;
+        world.outage = self.time / 10;
+        let mut faults: Vec<Fault> = FAULTS.into();
+        match self.older_release {
+            Some(program) => {
+                world.set_older_release(program);
+                faults.push(older_release());
+            }
+            None => println!("NOT RUN: {}: no program of an older release", older_release().name),
+        }
+        let load = world.load()?;
+        let (mut random, mut report, begun) = (Rng::with_seed(self.seed), Report::default(), Instant::now());
+        let mut total = load.tally();
+        while begun.elapsed() < self.time {
+            random.shuffle(&mut faults);
+            for fault in &faults {
+                let outcome = fault.inject(&mut world, &load)?;
+                println!("{:5.0} s  {}", begun.elapsed().as_secs_f64(), fault.name);
+                outcome.notes.iter().for_each(|note| println!("         {note}"));
+                report.add(&outcome);
+            }
+        }
+        total = load.tally().since(&total);
+        let time = begun.elapsed();
+        load.finish();
+        println!(
+            "\n{}\nMachine load at the end: {}.\n\n{report}",
+            Report::load(&total, time),
+            machine_load()
+        );
+        let failures = report.failures();
+        if !failures.is_empty() {
+            bail!("more was lost than may be:\n{}", failures.join("\n"));
+        }
+        Ok(())
+    }
+}
+
+/// The first three words of /proc/loadavg.
+fn machine_load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
