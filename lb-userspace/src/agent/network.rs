@@ -72,15 +72,15 @@ impl Network {
         let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
         let changed = self.selection != selection;
         self.selection = selection;
-        let (attached, errors) = if self.attacher.takes_over() && !filled {
-            (BTreeMap::new(), Vec::new())
-        } else {
-            if self.attacher.takes_over() {
-                // Where the programs are that ours take the place of: packets come the moment that they do.
-                maps.set_interfaces(&self.selection.interfaces(&self.selection.found()))?;
+        if self.attacher.takes_over() {
+            if !filled {
+                // The other layout's programs may share the map of devices with ours, and know where they are.
+                return Ok(missing.into_iter().map(AgentError::from).collect());
             }
-            self.attacher.attach(&self.devices, &self.selection)
-        };
+            // Where the programs are that ours take the place of: packets come the moment that they do.
+            maps.set_interfaces(&self.selection.interfaces(&self.selection.found()))?;
+        }
+        let (attached, errors) = self.attacher.attach(&self.devices, &self.selection);
         for device in self.selection.uplinks.values().chain(self.selection.parents.values()) {
             if let Some(mode) =
                 attached.get(&device.index).filter(|mode| self.attached.get(&device.index) != Some(mode))
