@@ -93,7 +93,7 @@ pub mod map {
     /// it can work on the same map.
     pub fn since(name: &str) -> u32 {
         match name {
-            DROPS | LIMITS => 4,
+            DROPS | LIMITS | MONITOR | SAMPLER | EVENTS => 4,
             NAMES => 3,
             _ => 2,
         }

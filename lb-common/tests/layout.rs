@@ -47,7 +47,7 @@ macro_rules! layout {
 }
 
 /// What each pinned map is made of, by the beginnings of the lines of [`listing`].
-const MADE_OF: [(&str, &[&str]); 20] = [
+const MADE_OF: [(&str, &[&str]); 23] = [
     (map::FILTER, &["filter:"]),
     (map::SERVICES, &["ServiceKey ", "Service "]),
     (map::RINGS, &["RingChunk "]),
@@ -68,6 +68,9 @@ const MADE_OF: [(&str, &[&str]); 20] = [
     (map::LIMITS, &["Bucket ", "limits:"]),
     (map::NAMES, &["Name "]),
     (map::REFUSALS, &["Refusal "]),
+    (map::MONITOR, &["Monitor "]),
+    (map::SAMPLER, &["Sampler "]),
+    (map::EVENTS, &["Event "]),
 ];
 
 #[test]
