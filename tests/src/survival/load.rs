@@ -72,7 +72,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts the sessions from a namespace: of each [`Kind`] one to port 80 of each VIP. Returns once all are at work.
+    /// Starts the sessions from a namespace: of each kind one to port 80 of each VIP. Returns once all are at work.
     ///
     /// # Errors
     /// Where one does not get on.
