@@ -1,6 +1,9 @@
 //! Keeps the link-layer addresses of next hops known: XDP can use a neighbour, but not resolve one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rtnetlink::packet_route::{
     neighbour::{NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState},
@@ -15,6 +18,11 @@ use super::{
 /// Marks our entries (`ip neigh` shows `proto 92`), so that those of an earlier agent are known again. The kernel
 /// leaves numbers above 4 to user space (include/uapi/linux/rtnetlink.h); iproute2 names no 92.
 const PROTOCOL: RouteProtocol = RouteProtocol::Other(92);
+
+/// How long a host on the link may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the kernel is asked meanwhile.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Makes the kernel keep exactly `wanted` resolved by itself (`NTF_EXT_MANAGED`, Linux 5.16, below our floor).
 /// Permanent entries are their owner's and are left alone: managing would make the kernel forget that they are
@@ -53,6 +61,79 @@ pub async fn forget(netlink: &Netlink, devices: &BTreeSet<u32>) -> Result<usize,
     let listed = list(netlink).await?;
     let ours = listed.iter().filter(|message| is_ours(message) && devices.contains(&message.header.ifindex));
     Ok(remove(netlink, ours).await)
+}
+
+/// Those of `hops` that the kernel asks for and gets no answer.
+///
+/// # Errors
+/// Where the kernel does not list its neighbours.
+pub async fn unanswered(
+    netlink: &Netlink,
+    hops: &BTreeSet<NextHop>,
+) -> Result<BTreeSet<NextHop>, NetlinkError> {
+    let answers = settle(netlink, hops).await?;
+    Ok(answers.into_iter().filter(|(_, answered)| !answered).map(|(hop, _)| hop).collect())
+}
+
+/// Has the kernel ask for `hops`, as a packet to them would, and tells for which of them somebody answers; those that it
+/// refuses to ask for are left out. No entry stays that was not there before.
+///
+/// # Errors
+/// Where the kernel does not list its neighbours.
+pub async fn ask(
+    netlink: &Netlink,
+    hops: &BTreeSet<NextHop>,
+) -> Result<BTreeMap<NextHop, bool>, NetlinkError> {
+    let before: BTreeSet<_> = list(netlink).await?.iter().filter_map(hop_of).collect();
+    let mut asked = BTreeSet::new();
+    for hop in hops {
+        let request = netlink.handle.neighbours().add(hop.ifindex, hop.address);
+        // NTF_USE: `neigh_add` in the kernel's net/core/neighbour.c sends the first request at once.
+        let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use).replace();
+        if request.execute().await.is_ok() {
+            asked.insert(*hop);
+        }
+    }
+    let answers = settle(netlink, &asked).await?;
+    let listed = list(netlink).await?;
+    let is_new = |message: &&NeighbourMessage| {
+        hop_of(message).is_some_and(|hop| asked.contains(&hop) && !before.contains(&hop))
+    };
+    remove(netlink, listed.iter().filter(is_new)).await;
+    Ok(answers)
+}
+
+/// Those of `hops` that have an entry, and whether somebody answered for them, once none is being asked for any more or
+/// [`PATIENCE`] is over.
+async fn settle(
+    netlink: &Netlink,
+    hops: &BTreeSet<NextHop>,
+) -> Result<BTreeMap<NextHop, bool>, NetlinkError> {
+    for _ in 0..PATIENCE.as_millis() / INTERVAL.as_millis() {
+        let states = states(netlink, hops).await?;
+        if !states.values().any(|state| *state == NeighbourState::Incomplete) {
+            return Ok(answers(states));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Ok(answers(states(netlink, hops).await?))
+}
+
+async fn states(
+    netlink: &Netlink,
+    hops: &BTreeSet<NextHop>,
+) -> Result<BTreeMap<NextHop, NeighbourState>, NetlinkError> {
+    let listed = list(netlink).await?;
+    let states = listed.iter().filter_map(|message| Some((hop_of(message)?, message.header.state)));
+    Ok(states.filter(|(hop, _)| hops.contains(hop)).collect())
+}
+
+fn answers(states: BTreeMap<NextHop, NeighbourState>) -> BTreeMap<NextHop, bool> {
+    // Nobody has asked for an entry without a state.
+    let asked = states.into_iter().filter(|(_, state)| *state != NeighbourState::None);
+    asked
+        .map(|(hop, state)| (hop, !matches!(state, NeighbourState::Incomplete | NeighbourState::Failed)))
+        .collect()
 }
 
 /// Link-layer addresses as they were last told.

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     ops::RangeInclusive,
     path::PathBuf,
 };
 
-use super::kube_proxy::Claim;
+use super::kube_proxy::Rules;
 use crate::{
     cli::names::{FrontendType, Target},
     dataplane::{attach::Hook, device::XdpProgram, usage::Usage},
@@ -31,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) other_layouts: Vec<PathBuf>,
     /// An agent holds the pin directory; unknown where it cannot be opened.
     pub(crate) agent_runs: Option<bool>,
+    /// Maps are pinned, and this process may not open them.
+    pub(crate) denied: bool,
     /// What the pinned maps hold; none where there are none.
     pub(crate) data_plane: Option<DataPlane>,
     /// Devices with our programs on them, or those that an agent would choose.
@@ -45,8 +48,8 @@ pub(crate) struct Facts {
     pub(crate) local_ports: Option<RangeInclusive<u16>>,
     /// `net.ipv4.ip_local_reserved_ports`.
     pub(crate) reserved_ports: Vec<RangeInclusive<u16>>,
-    /// Frontends that kube-proxy's rules answer for; none where it has no rules here.
-    pub(crate) kube_proxy: Option<BTreeSet<Claim>>,
+    /// Frontends that kube-proxy's rules answer for.
+    pub(crate) kube_proxy: Rules,
 }
 
 /// What the pinned maps hold.
@@ -58,6 +61,52 @@ pub(crate) struct DataPlane {
     pub(crate) maps: Vec<Usage>,
     /// Direct server return.
     pub(crate) dsr: Dsr,
+    /// Addresses of frontends that are not the nodes' own.
+    pub(crate) vips: Vec<Vip>,
+    /// Next hops that do not answer.
+    pub(crate) silent: Vec<Silent>,
+    /// Endpoints on other nodes that no route leads to.
+    pub(crate) unrouted: BTreeSet<IpAddr>,
+}
+
+/// An external IP or a load balancer's address.
+#[derive(Clone, Debug)]
+pub(crate) struct Vip {
+    /// Address.
+    pub(crate) address: IpAddr,
+    /// The Services behind it.
+    pub(crate) services: BTreeSet<String>,
+    /// Packets that its Service ports have had here, by whichever of their addresses.
+    pub(crate) packets: u64,
+    /// Where it lies.
+    pub(crate) place: Place,
+}
+
+/// Where a VIP lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In no segment of an uplink: routers have to know the way.
+    Routed,
+    /// A device of this node has it.
+    Own,
+    /// In the segment of an uplink: hosts and routers there ask who has it (ARP, neighbour discovery).
+    Segment {
+        /// The uplink.
+        device: String,
+        /// Another host answers for it; unknown where this process may not ask.
+        answered: Option<bool>,
+    },
+}
+
+/// A next hop that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Silent {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The device by which packets go there.
+    pub(crate) device: String,
+    /// Endpoints behind it; none behind a gateway that only clients are behind.
+    pub(crate) endpoints: BTreeSet<IpAddr>,
 }
 
 /// Direct server return, as far as it is used.
@@ -114,6 +163,8 @@ pub(crate) enum Role {
     Parent,
     /// Packets leave it encapsulated.
     Overlay,
+    /// Not in the data plane, though an agent that chooses for itself would take it, or had taken one of its name.
+    Outside,
 }
 
 /// A device.
@@ -127,6 +178,10 @@ pub(crate) struct Device {
     pub(crate) mtu: u32,
     /// Ids of the programs that our links hold here. A link of a device that is gone is left out.
     pub(crate) links: BTreeMap<Hook, u32>,
+    /// The maps say that our XDP program is here.
+    pub(crate) has_xdp: bool,
+    /// Links of ours were on a device of this name that is gone.
+    pub(crate) is_anew: bool,
     /// The XDP program on it, whosever it is.
     pub(crate) xdp: Option<XdpProgram>,
     /// tcx programs that are not ours and see packets before ours do: direction and name.

@@ -1,37 +1,62 @@
 //! Frontends that kube-proxy's rules answer for.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, process::Command};
+use std::{collections::BTreeSet, io, net::IpAddr, process::Command};
 
-use lb_model::object::Protocol;
+use lb_model::object::{IpFamily, Protocol};
 
 /// An address and port that a rule matches; no address for a node port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
+    /// Of which addresses the rule is.
+    pub(crate) family: IpFamily,
     /// Destination address.
-    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) address: Option<IpAddr>,
     /// Destination port.
     pub(crate) port: u16,
     /// IP protocol number.
     pub(crate) protocol: u8,
 }
 
-/// Reads the rules of this network namespace; none where kube-proxy has none, or no tool is there to list them.
-pub(crate) fn claims() -> Option<BTreeSet<Claim>> {
-    let nft = output("nft", &["list", "table", "ip", "kube-proxy"]).map(|rules| of_nftables(&rules));
-    let iptables = output("iptables-save", &["-t", "nat"])
-        .filter(|rules| rules.contains(":KUBE-SERVICES "))
-        .map(|rules| of_iptables(&rules));
-    match (nft, iptables) {
-        (None, None) => None,
-        (nft, iptables) => Some(nft.into_iter().chain(iptables).flatten().collect()),
+/// What is known of kube-proxy's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Nothing: no tool is here to list them.
+    Unknown,
+    /// It has none here.
+    Absent,
+    /// It answers for these.
+    Claims(BTreeSet<Claim>),
+}
+
+/// Reads the rules of this network namespace.
+pub(crate) fn rules() -> Rules {
+    let families = [(IpFamily::Ipv4, "ip", "iptables-save"), (IpFamily::Ipv6, "ip6", "ip6tables-save")];
+    let (mut tools, mut found) = (0, Vec::new());
+    for (family, table, save) in families {
+        if let Ok(rules) = output("nft", &["list", "table", table, "kube-proxy"]) {
+            tools += 1;
+            found.extend(rules.map(|rules| of_nftables(family, &rules)));
+        }
+        if let Ok(rules) = output(save, &["-t", "nat"]) {
+            tools += 1;
+            let rules = rules.filter(|rules| rules.contains(":KUBE-SERVICES "));
+            found.extend(rules.map(|rules| of_iptables(family, &rules)));
+        }
+    }
+    match (tools, found.is_empty()) {
+        (0, _) => Rules::Unknown,
+        (_, true) => Rules::Absent,
+        (_, false) => Rules::Claims(found.into_iter().flatten().collect()),
     }
 }
 
-/// What a command prints; none where it is missing or fails, as `nft` does for a table that is not there.
-fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output =
-        Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
-    String::from_utf8(output.stdout).ok()
+/// What a command prints; none where it fails, as `nft` does for a table that is not there.
+///
+/// # Errors
+/// Where there is no such command.
+fn output(program: &str, arguments: &[&str]) -> io::Result<Option<String>> {
+    let output = Command::new(program).args(arguments).output()?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
 fn protocol(word: &str) -> Option<u8> {
@@ -44,19 +69,20 @@ fn protocol(word: &str) -> Option<u8> {
 
 /// Elements of the maps `service-ips` (`203.0.113.10 . tcp . 80 : goto …`) and `service-nodeports` (`tcp . 30080 :
 /// goto …`) of kube-proxy's nftables mode.
-fn of_nftables(rules: &str) -> BTreeSet<Claim> {
+fn of_nftables(family: IpFamily, rules: &str) -> BTreeSet<Claim> {
     let elements = rules.split([',', '{', '}', '\n']).filter_map(|text| text.split_once(" : "));
     elements
         .filter_map(|(key, _)| {
             let parts: Vec<_> = key.trim().split(" . ").collect();
             match parts[..] {
                 [address, name, port] => Some(Claim {
+                    family,
                     address: Some(address.parse().ok()?),
-                    port: port.parse().ok()?,
+                    port: number(port)?,
                     protocol: protocol(name)?,
                 }),
                 [name, port] => {
-                    Some(Claim { address: None, port: port.parse().ok()?, protocol: protocol(name)? })
+                    Some(Claim { family, address: None, port: number(port)?, protocol: protocol(name)? })
                 }
                 _ => None,
             }
@@ -64,8 +90,13 @@ fn of_nftables(rules: &str) -> BTreeSet<Claim> {
         .collect()
 }
 
+/// A port, which a comment may follow.
+fn number(text: &str) -> Option<u16> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
 /// Rules of the chains `KUBE-SERVICES` and `KUBE-NODEPORTS` of kube-proxy's iptables mode.
-fn of_iptables(rules: &str) -> BTreeSet<Claim> {
+fn of_iptables(family: IpFamily, rules: &str) -> BTreeSet<Claim> {
     rules
         .lines()
         .filter_map(|line| {
@@ -75,11 +106,16 @@ fn of_iptables(rules: &str) -> BTreeSet<Claim> {
                 words.get(position + 1).copied()
             };
             let address = match after("-A")? {
-                "KUBE-SERVICES" => Some(after("-d")?.trim_end_matches("/32").parse().ok()?),
+                "KUBE-SERVICES" => Some(after("-d")?.split('/').next()?.parse().ok()?),
                 "KUBE-NODEPORTS" => None,
                 _ => return None,
             };
-            Some(Claim { address, port: after("--dport")?.parse().ok()?, protocol: protocol(after("-p")?)? })
+            Some(Claim {
+                family,
+                address,
+                port: after("--dport")?.parse().ok()?,
+                protocol: protocol(after("-p")?)?,
+            })
         })
         .collect()
 }
@@ -89,11 +125,11 @@ mod tests {
     use super::*;
 
     fn expected() -> BTreeSet<Claim> {
-        let vip = Some(Ipv4Addr::new(203, 0, 113, 10));
+        let vip = Some(IpAddr::from([203, 0, 113, 10]));
         BTreeSet::from([
-            Claim { address: vip, port: 80, protocol: 6 },
-            Claim { address: vip, port: 53, protocol: 17 },
-            Claim { address: None, port: 30_080, protocol: 6 },
+            Claim { family: IpFamily::Ipv4, address: vip, port: 80, protocol: 6 },
+            Claim { family: IpFamily::Ipv4, address: vip, port: 53, protocol: 17 },
+            Claim { family: IpFamily::Ipv4, address: None, port: 30_080, protocol: 6 },
         ])
     }
 
@@ -110,7 +146,17 @@ mod tests {
 \t\telements = { tcp . 30080 : goto external-ABC-default/web/tcp/http }
 \t}
 }";
-        assert_eq!(of_nftables(&rules.replace(" comment \"x\"", "")), expected());
+        assert_eq!(of_nftables(IpFamily::Ipv4, rules), expected());
+    }
+
+    #[test]
+    fn rules_of_the_other_family_are_read() {
+        let address = "2001:db8:f::10".parse().ok();
+        let expected = Claim { family: IpFamily::Ipv6, address, port: 80, protocol: 6 };
+        let nft = "elements = { 2001:db8:f::10 . tcp . 80 : goto external-ABC-default/web/tcp/http }";
+        assert_eq!(of_nftables(IpFamily::Ipv6, nft), [expected].into());
+        let iptables = "-A KUBE-SERVICES -d 2001:db8:f::10/128 -p tcp -m tcp --dport 80 -j KUBE-EXT-A";
+        assert_eq!(of_iptables(IpFamily::Ipv6, iptables), [expected].into());
     }
 
     #[test]
@@ -123,6 +169,6 @@ mod tests {
 -A KUBE-NODEPORTS -d 127.0.0.0/8 -p tcp -m tcp --dport 30080 -j KUBE-EXT-A
 -A KUBE-SVC-A ! -s 10.244.0.0/16 -d 10.96.0.1/32 -p tcp -m tcp --dport 443 -j KUBE-MARK-MASQ
 COMMIT";
-        assert_eq!(of_iptables(rules), expected());
+        assert_eq!(of_iptables(IpFamily::Ipv4, rules), expected());
     }
 }

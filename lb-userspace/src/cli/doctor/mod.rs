@@ -46,6 +46,7 @@ fn print(out: &mut impl io::Write, findings: &[Finding]) -> Result<(), CliError>
     for finding in findings {
         let status = match finding.status {
             Status::Pass => "PASS",
+            Status::Note => "NOTE",
             Status::Warn => "WARN",
             Status::Fail => "FAIL",
         };
@@ -55,7 +56,7 @@ fn print(out: &mut impl io::Write, findings: &[Finding]) -> Result<(), CliError>
         }
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    let (passed, warned, failed) = (count(Status::Pass), count(Status::Warn), count(Status::Fail));
-    writeln!(out, "{passed} passed, {warned} warned, {failed} failed")?;
+    let [passed, noted, warned, failed] = [Status::Pass, Status::Note, Status::Warn, Status::Fail].map(count);
+    writeln!(out, "{passed} passed, {noted} noted, {warned} warned, {failed} failed")?;
     Ok(())
 }

@@ -1,13 +1,16 @@
 //! Golden diagnoses.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reach;
+
+use std::collections::BTreeMap;
 
 use lb_common::abi::map;
+use lb_model::object::IpFamily;
 
 use super::{
-    facts::{DataPlane, Device, Dsr, Facts, Frontend, Role},
+    facts::{DataPlane, Device, Dsr, Facts, Frontend, Place, Role, Vip},
     judge::{Status, judge},
-    kube_proxy::Claim,
+    kube_proxy::{Claim, Rules},
     print,
 };
 use crate::{
@@ -18,6 +21,11 @@ use crate::{
 fn frontend(r#type: FrontendType, service: &str) -> Frontend {
     let target = Target::new(std::net::IpAddr::from([203, 0, 113, 10]).into(), 80u16.to_be(), 6);
     Frontend { target, r#type, service: service.to_owned(), local: false, empty: false }
+}
+
+fn vip(address: &str, packets: u64, place: Place) -> Vip {
+    let services = ["default/web:http".to_owned()].into();
+    Vip { address: address.parse().unwrap(), services, packets, place }
 }
 
 fn healthy() -> Facts {
@@ -49,13 +57,15 @@ fn healthy() -> Facts {
         bpffs: true,
         other_layouts: Vec::new(),
         agent_runs: Some(true),
+        denied: false,
         data_plane: Some(DataPlane {
             frontends: vec![frontend(FrontendType::ExternalIP, "default/web:http")],
             maps: vec![
                 Usage { map: map::FLOWS, used: 10, capacity: 100, flag: Some("--max-flows") },
                 Usage { map: map::PEERS, used: 79, capacity: 100, flag: Some("--max-peers") },
             ],
-            dsr: Dsr::default(),
+            vips: vec![vip("203.0.113.10", 7, Place::Routed)],
+            ..DataPlane::default()
         }),
         devices: vec![uplink, overlay],
         ip_forward: Some(true),
@@ -63,7 +73,7 @@ fn healthy() -> Facts {
         snat_ports: 49_152..=65_535,
         local_ports: Some(32_768..=60_999),
         reserved_ports: vec![49_152..=65_535],
-        kube_proxy: None,
+        kube_proxy: Rules::Absent,
     }
 }
 
@@ -101,9 +111,11 @@ fn a_healthy_node_passes_everything() {
     PASS  forwarding    IPv4 forwarding is on
     PASS  ports         the node's own connections keep off the SNAT ports 49152-65535
     PASS  endpoints     every Service has an endpoint
+    PASS  neighbours    every next hop that was asked for has answered
+    PASS  vips          packets have come for every VIP, or another host announces it
     PASS  capacity      flows: 10 of 100 entries (10 %)
     PASS  capacity      peers: 79 of 100 entries (79 %)
-    13 passed, 0 warned, 0 failed
+    15 passed, 0 noted, 0 warned, 0 failed
     ");
 }
 
@@ -154,7 +166,7 @@ fn a_node_that_cannot_run_sluice_fails_with_a_mend_for_each_cause() {
                         mend: sysctl -w net.ipv4.conf.eth0.forwarding=1
     WARN  ports         the node's own connections may take SNAT ports (49152-65535) and lose packets to forwarded ones
                         mend: sysctl -w net.ipv4.ip_local_reserved_ports=49152-65535, beside what is reserved already
-    0 passed, 4 warned, 6 failed
+    0 passed, 0 noted, 4 warned, 6 failed
     ");
 }
 
@@ -187,8 +199,59 @@ fn a_lost_program_is_a_failure() {
     facts.devices[0].links.remove(&Hook::Egress);
     facts.devices[1].links.clear();
     insta::assert_snapshot!(complaints(&facts), @r"
-    Fail programs: eth0 lacks our tcx program: out
-    Fail programs: flannel.1 lacks our tcx program: in
+    Fail programs: eth0 lacks our program: tcx out
+    Fail programs: flannel.1 lacks our program: tcx in
+    ");
+}
+
+#[test]
+fn a_lost_xdp_program_is_told_apart_from_a_driver_without_xdp() {
+    let mut facts = healthy();
+    facts.devices[0].links.remove(&Hook::Xdp);
+    facts.devices[0].xdp = None;
+    facts.devices[0].has_xdp = true;
+    assert_eq!(complaints(&facts), "Fail programs: eth0 lacks our program: XDP");
+    facts.devices[0].has_xdp = false;
+    assert!(complaints(&facts).starts_with("Warn programs: eth0 is met at tcx alone"));
+}
+
+#[test]
+fn before_tcx_there_are_filters_which_no_link_tells_of() {
+    let mut facts = Facts { version: (6, 1), ..healthy() };
+    facts.devices[0].links = BTreeMap::from([(Hook::Xdp, 7)]);
+    facts.devices[1].links.clear();
+    assert!(complaints(&facts).lines().all(|line| line.starts_with("Warn kernel")));
+}
+
+#[test]
+fn a_device_that_the_data_plane_lacks_is_worse_without_an_agent_that_would_take_it() {
+    let mut facts = healthy();
+    let outside = Device { name: "eth1".to_owned(), role: Role::Outside, ..Device::default() };
+    facts.devices.push(outside);
+    assert!(complaints(&facts).starts_with("Note programs: eth1 has a default route and no program of ours"));
+    facts.agent_runs = Some(false);
+    assert!(complaints(&facts).contains("Warn programs: eth1 has a default route"));
+    facts.devices[2].is_anew = true;
+    assert!(complaints(&facts).contains("Fail programs: eth1 was made anew"));
+    facts.devices.drain(..2);
+    assert!(complaints(&facts).contains("Fail programs: eth1 was made anew"));
+    facts.devices[0].is_anew = false;
+    assert!(complaints(&facts).contains("none of the data plane's devices is in this network namespace"));
+    assert!(!complaints(&facts).contains("eth1"));
+}
+
+#[test]
+fn maps_that_may_not_be_opened_are_no_maps_that_are_missing() {
+    let facts = Facts {
+        missing_capabilities: vec!["CAP_BPF"],
+        denied: true,
+        data_plane: None,
+        devices: Vec::new(),
+        ..healthy()
+    };
+    insta::assert_snapshot!(complaints(&facts), @r"
+    Fail capabilities: this process lacks CAP_BPF
+    Fail maps: this process may not open the maps under /sys/fs/bpf/sluice: what they hold is not judged
     ");
 }
 
@@ -225,14 +288,17 @@ fn full_maps_empty_services_and_other_layouts_are_warned_of() {
 }
 
 #[test]
-fn kube_proxy_beside_us_is_worth_a_note_and_no_complaint() {
-    let vip = Claim { address: Some([203, 0, 113, 10].into()), port: 80, protocol: 6 };
-    let node_port = Claim { address: None, port: 80, protocol: 6 };
-    let mut facts = Facts { kube_proxy: Some(BTreeSet::from([vip])), ..healthy() };
-    assert!(text(&facts).contains("for 1 of our frontends too (203.0.113.10:80/TCP)"));
-    assert_eq!(complaints(&facts), "");
-    facts.kube_proxy = Some(BTreeSet::from([node_port]));
+fn kube_proxy_beside_us_is_worth_a_note() {
+    let vip =
+        Claim { family: IpFamily::Ipv4, address: Some([203, 0, 113, 10].into()), port: 80, protocol: 6 };
+    let node_port = Claim { family: IpFamily::Ipv4, address: None, port: 80, protocol: 6 };
+    let mut facts = Facts { kube_proxy: Rules::Claims([vip].into()), ..healthy() };
+    assert!(text(&facts).contains(
+        "NOTE  kube-proxy    kube-proxy has rules for 1 of our frontends too (203.0.113.10:80/TCP)"
+    ));
+    facts.kube_proxy = Rules::Claims([node_port].into());
     assert!(text(&facts).contains("none for our frontends"));
+    assert_eq!(complaints(&facts), "");
     facts.data_plane.as_mut().unwrap().frontends[0].r#type = FrontendType::NodePort;
     assert!(text(&facts).contains("for 1 of our frontends too"));
 }

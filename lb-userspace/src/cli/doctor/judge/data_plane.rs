@@ -1,12 +1,14 @@
 //! What the pinned maps hold.
 
-use std::net::IpAddr;
-
 use lb_common::abi::map;
+use lb_model::object::IpFamily;
 
-use super::{DataPlane, Facts, Finding, Frontend, Status, finding, pass};
+use super::{DataPlane, Facts, Finding, Frontend, Status, finding, list, pass};
 use crate::{
-    cli::{doctor::kube_proxy::Claim, names::FrontendType},
+    cli::{
+        doctor::kube_proxy::{Claim, Rules},
+        names::FrontendType,
+    },
     dataplane::usage::Usage,
 };
 
@@ -14,32 +16,48 @@ use crate::{
 const NEARLY_FULL_PERCENT: u64 = 80;
 /// Maps that never refuse an entry.
 const LRU: [&str; 4] = [map::FLOWS, map::FLOWS6, map::AFFINITY, map::FRAGMENTS];
-/// Names listed in one message.
-const LISTED: usize = 5;
 
 pub(super) fn kube_proxy(facts: &Facts, data_plane: &DataPlane) -> Option<Finding> {
-    let claims = facts.kube_proxy.as_ref()?;
+    let claims = match &facts.kube_proxy {
+        Rules::Absent => return None,
+        Rules::Claims(claims) => claims,
+        Rules::Unknown => {
+            return Some(finding(
+                "kube-proxy",
+                Status::Note,
+                "neither nft nor iptables-save is here: whether kube-proxy claims our frontends cannot be told",
+                "run `sluice doctor` on the node itself, where these are; images of Sluice hold neither",
+            ));
+        }
+    };
     let claimed: Vec<_> =
         data_plane.frontends.iter().filter(|frontend| claims.contains(&claim(frontend))).collect();
-    let message = if claimed.is_empty() {
-        "kube-proxy has rules here, none for our frontends".to_owned()
-    } else {
-        let names = claimed.iter().map(|frontend| frontend.target.to_string());
+    if claimed.is_empty() {
+        return Some(pass("kube-proxy", "kube-proxy has rules here, none for our frontends"));
+    }
+    let names = claimed.iter().map(|frontend| frontend.target.to_string());
+    Some(finding(
+        "kube-proxy",
+        Status::Note,
         format!(
             "kube-proxy has rules for {} of our frontends too ({}): ours see packets from outside first",
             claimed.len(),
             list(names.collect())
-        )
-    };
-    Some(pass("kube-proxy", message))
+        ),
+        "none is needed while kube-proxy runs for what this node's own pods send; with --proxy-mode=ipvs start it with \
+         --ipvs-strict-arp too, or every node answers ARP for these addresses",
+    ))
 }
 
 fn claim(frontend: &Frontend) -> Claim {
-    let address = match frontend.target.socket.ip() {
-        IpAddr::V4(address) if frontend.r#type != FrontendType::NodePort => Some(address),
-        _ => None,
-    };
-    Claim { address, port: frontend.target.socket.port(), protocol: frontend.target.protocol }
+    let socket = frontend.target.socket;
+    let address = (frontend.r#type != FrontendType::NodePort).then(|| socket.ip());
+    Claim {
+        family: IpFamily::of(socket.ip()),
+        address,
+        port: socket.port(),
+        protocol: frontend.target.protocol,
+    }
 }
 
 pub(super) fn endpoints(data_plane: &DataPlane) -> Finding {
@@ -79,11 +97,4 @@ pub(super) fn capacity(usage: &Usage) -> Finding {
         None => "this size is fixed; please report how you came to need more".to_owned(),
     };
     finding("capacity", Status::Warn, message, &mend)
-}
-
-/// The first names, and how many more.
-fn list(names: Vec<String>) -> String {
-    let more = names.len().saturating_sub(LISTED);
-    let listed = names.into_iter().take(LISTED).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{listed} and {more} more") } else { listed }
 }

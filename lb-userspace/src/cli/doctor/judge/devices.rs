@@ -1,11 +1,11 @@
 //! Our programs on devices, and others' in their way.
 
-use super::{Device, Facts, Finding, Role, Status, finding, pass};
+use super::{Device, Facts, Finding, Role, Status, finding, node::TCX_KERNEL, pass};
 use crate::dataplane::attach::Hook;
 
 /// A data plane whose devices are all somewhere else.
 pub(super) fn elsewhere(facts: &Facts) -> Option<Finding> {
-    (facts.data_plane.is_some() && facts.devices.is_empty()).then(|| {
+    is_elsewhere(facts).then(|| {
         finding(
             "programs",
             Status::Fail,
@@ -13,6 +13,11 @@ pub(super) fn elsewhere(facts: &Facts) -> Option<Finding> {
             "run this where the agent runs: on the node, or in a pod with hostNetwork",
         )
     })
+}
+
+fn is_elsewhere(facts: &Facts) -> bool {
+    let is_here = |device: &Device| device.role != Role::Outside || device.is_anew;
+    facts.data_plane.is_some() && !facts.devices.iter().any(is_here)
 }
 
 /// Our programs on a device, and others' in their way.
@@ -26,25 +31,57 @@ pub(super) fn programs(device: &Device, facts: &Facts) -> Vec<Finding> {
             _ => Vec::new(),
         };
     }
-    let wanted: &[Hook] = match device.role {
+    if device.role == Role::Outside {
+        return if is_elsewhere(facts) { Vec::new() } else { vec![outside(device, facts)] };
+    }
+    let tcx: &[Hook] = match device.role {
+        // Filters have no links to go by.
+        _ if facts.version < TCX_KERNEL => &[],
         Role::Uplink | Role::Vlan => &[Hook::Ingress, Hook::Egress],
-        Role::Parent => &[],
         Role::Overlay => &[Hook::Ingress],
+        Role::Parent | Role::Outside => &[],
     };
-    let missing: Vec<_> =
-        wanted.iter().filter(|hook| !device.links.contains_key(hook)).map(ToString::to_string).collect();
+    let wanted = tcx.iter().chain(device.has_xdp.then_some(&Hook::Xdp));
+    let missing: Vec<_> = wanted
+        .filter(|hook| !device.links.contains_key(hook))
+        .map(|hook| if *hook == Hook::Xdp { "XDP".to_owned() } else { format!("tcx {hook}") })
+        .collect();
     let mut findings = vec![if missing.is_empty() {
         mode(device)
     } else {
         finding(
             "programs",
             Status::Fail,
-            format!("{name} lacks our tcx program: {}", missing.join(", ")),
+            format!("{name} lacks our program: {}", missing.join(", ")),
             "restart the agent, and read its log where this stays",
         )
     }];
     findings.extend(foreign.map(|xdp| foreign_xdp(name, xdp.id, Status::Warn)));
     findings
+}
+
+/// A device that is not in the data plane.
+fn outside(device: &Device, facts: &Facts) -> Finding {
+    let name = &device.name;
+    if device.is_anew {
+        return finding(
+            "programs",
+            Status::Fail,
+            format!("{name} was made anew, and our programs went with the device that had its name"),
+            "start the agent: it attaches them; where one runs already, read its log",
+        );
+    }
+    // An agent follows devices as they come and go: what it leaves alone it was told to.
+    let status = if facts.agent_runs == Some(true) { Status::Note } else { Status::Warn };
+    finding(
+        "programs",
+        status,
+        format!(
+            "{name} has a default route and no program of ours: packets for Services that come in by it are not \
+             served"
+        ),
+        &format!("start the agent; where it was started with --interface, name {name} there too"),
+    )
 }
 
 /// Where a device's packets are met.
@@ -59,7 +96,7 @@ fn mode(device: &Device) -> Finding {
         (Role::Parent, true, false) => {
             pass("programs", format!("{name} is met in native XDP on behalf of its VLANs"))
         }
-        (Role::Uplink, true, false) => pass("programs", format!("{name} is met in native XDP, and at tcx")),
+        (_, true, false) => pass("programs", format!("{name} is met in native XDP, and at tcx")),
         (_, true, true) => finding(
             "programs",
             Status::Warn,

@@ -5,10 +5,11 @@ mod devices;
 mod dsr;
 mod network;
 mod node;
+mod reach;
 
 use serde::Serialize;
 
-use super::facts::{DataPlane, Device, Facts, Frontend, Role};
+use super::facts::{DataPlane, Device, Facts, Frontend, Place, Role, Silent, Vip};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -16,6 +17,8 @@ use super::facts::{DataPlane, Device, Facts, Frontend, Role};
 pub(crate) enum Status {
     /// As it should be.
     Pass,
+    /// May be as it should be: only who runs the cluster can tell.
+    Note,
     /// Works, but not as well as it could, or will stop working.
     Warn,
     /// Does not work.
@@ -39,6 +42,16 @@ pub(crate) struct Finding {
 fn finding(check: &'static str, status: Status, message: impl Into<String>, mend: &str) -> Finding {
     let mend = (!mend.is_empty()).then(|| mend.to_owned());
     Finding { check, status, message: message.into(), mend }
+}
+
+/// Names listed in one message.
+const LISTED: usize = 5;
+
+/// The first names, and how many more.
+fn list(names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let listed = names.into_iter().take(LISTED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
 }
 
 fn pass(check: &'static str, message: impl Into<String>) -> Finding {
@@ -65,6 +78,8 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     if let Some(data_plane) = &facts.data_plane {
         findings.extend(data_plane::kube_proxy(facts, data_plane));
         findings.push(data_plane::endpoints(data_plane));
+        findings.extend(reach::endpoints(data_plane));
+        findings.extend(reach::vips(data_plane));
         findings.extend(dsr::judge(facts, data_plane));
         findings.extend(data_plane.maps.iter().map(data_plane::capacity));
     }

@@ -7,7 +7,7 @@ pub(super) fn forwarding(facts: &Facts) -> Vec<Finding> {
     if facts.has_ipv6() && !facts.has_ipv4() {
         return Vec::new();
     }
-    let off = facts.devices.iter().filter(|device| device.forwarding == Some(false));
+    let off = in_data_plane(facts).filter(|device| device.forwarding == Some(false));
     let mut off: Vec<_> = off.map(|device| device_key(4, device, "forwarding")).collect();
     if facts.ip_forward == Some(false) {
         off.insert(0, "net.ipv4.ip_forward".to_owned());
@@ -20,13 +20,17 @@ pub(super) fn forwarding6(facts: &Facts) -> Vec<Finding> {
     if !facts.has_ipv6() {
         return Vec::new();
     }
-    let off = facts.devices.iter().filter(|device| device.forwarding6 == Some(false));
+    let off = in_data_plane(facts).filter(|device| device.forwarding6 == Some(false));
     let mut off: Vec<_> = off.map(|device| device_key(6, device, "forwarding")).collect();
     if facts.ip6_forward == Some(false) {
         off.insert(0, "net.ipv6.conf.all.forwarding".to_owned());
     }
     // A router takes no advertisements (net.ipv6.conf.*.accept_ra in the kernel's ip-sysctl.rst).
     not_forwarding("IPv6", off, ", and accept_ra=2 where routes come from router advertisements")
+}
+
+fn in_data_plane(facts: &Facts) -> impl Iterator<Item = &Device> {
+    facts.devices.iter().filter(|device| device.role != Role::Outside)
 }
 
 fn not_forwarding(family: &str, off: Vec<String>, and: &str) -> Vec<Finding> {

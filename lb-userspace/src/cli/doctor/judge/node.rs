@@ -5,7 +5,7 @@ use super::{Facts, Finding, Status, finding, pass};
 /// The oldest kernel that the agent starts on.
 const OLDEST_KERNEL: (u8, u8) = (6, 1);
 /// The kernel that tcx came with (commit e420bed02507, "bpf: Add fd-based tcx multi-prog infra").
-const TCX_KERNEL: (u8, u8) = (6, 6);
+pub(super) const TCX_KERNEL: (u8, u8) = (6, 6);
 
 pub(super) fn kernel(facts: &Facts) -> Finding {
     let message = format!("Linux {}", facts.release);
@@ -66,6 +66,14 @@ pub(super) fn bpffs(facts: &Facts) -> Finding {
 
 pub(super) fn pins(facts: &Facts) -> Finding {
     let dir = facts.bpf_dir.display();
+    if facts.denied {
+        return finding(
+            "maps",
+            Status::Fail,
+            format!("this process may not open the maps under {dir}: what they hold is not judged"),
+            "run as root, or with CAP_BPF and with the right to read that directory",
+        );
+    }
     let others: Vec<_> = facts.other_layouts.iter().map(|path| path.display().to_string()).collect();
     match (&facts.data_plane, others.is_empty()) {
         (Some(_), true) => {

@@ -1,39 +1,40 @@
 //! Looking at the node. Whatever cannot be read becomes an unknown, not an error: a sick node is what doctors see.
 
+mod devices;
+mod reach;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::IpAddr,
     ops::RangeInclusive,
     path::Path,
 };
 
-use aya::programs::{SchedClassifier, TcAttachType};
 use lb_common::{
     backend::{BACKEND_LOCAL, Backend},
-    interface::{INTERFACE_OVERLAY, INTERFACE_UPLINK, Interface},
-    service::{self, SERVICE_DSR, Service},
+    interface::{INTERFACE_UPLINK, Interface},
+    service::{self, SERVICE_DSR, Service, ServiceKey},
 };
 use nix::sys::utsname::uname;
 
+use self::{devices::Links, reach::Reach};
 use super::{
-    facts::{DataPlane, Device, Dsr, Facts, Frontend, Role},
+    facts::{DataPlane, Dsr, Facts, Frontend, Place, Vip},
     kube_proxy,
 };
 use crate::{
     agent::preflight,
     cli::{
-        CliError, devices,
-        names::{self, FrontendType, Target},
+        self, CliError,
+        names::{self, FrontendType, ServiceName, ServiceNames, Target},
         pins,
     },
     dataplane::{
-        attach::{Hook, parse_link_name},
-        cleanup,
-        device::{self, Selection},
+        cleanup, device,
         lock::{Lock, LockError},
         pin::{PinDir, is_bpffs},
-        pinned::Pinned,
-        sys::{self, PinnedLinkInfo},
+        pinned::{Pinned, PinnedError},
         usage,
     },
 };
@@ -47,15 +48,20 @@ const IPV6_HEADER: u32 = 40;
 /// # Errors
 /// Where the kernel does not even list its devices, or a map that is there does not answer.
 pub(crate) fn gather(dir: &PinDir, snat_ports: &RangeInclusive<u16>) -> Result<Facts, CliError> {
-    let pinned = match pins::open(dir) {
-        Ok(pinned) => Some(pinned),
-        Err(CliError::NoMaps { .. } | CliError::OtherLayout { .. }) => None,
+    let (pinned, denied) = match pins::open(dir) {
+        Ok(pinned) => (Some(pinned), false),
+        Err(CliError::NoMaps { .. } | CliError::OtherLayout { .. }) => (None, false),
+        Err(CliError::Pinned(PinnedError::Denied { .. })) => (None, true),
         Err(error) => return Err(error),
     };
     let mut other_layouts = cleanup::layouts(dir).unwrap_or_default();
     other_layouts.retain(|layout| *layout != dir.root());
     let existing = dir.base().ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let interfaces = pinned.as_ref().map(Pinned::interfaces).transpose()?;
+    let present = cli::devices::list()?;
+    // Without the maps none of this can be told apart from what belongs to others.
+    let devices =
+        if denied { Vec::new() } else { devices::gather(&present, &Links::read(dir)?, interfaces.as_ref()) };
     let release = uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Facts {
         version: version(&release),
@@ -66,8 +72,12 @@ pub(crate) fn gather(dir: &PinDir, snat_ports: &RangeInclusive<u16>) -> Result<F
         bpffs: is_bpffs(existing),
         other_layouts,
         agent_runs: agent_runs(dir),
-        devices: gather_devices(dir, interfaces.as_ref())?,
-        data_plane: pinned.as_ref().map(data_plane).transpose()?,
+        devices,
+        denied,
+        data_plane: pinned
+            .as_ref()
+            .map(|pinned| data_plane(pinned, &present, &interfaces.unwrap_or_default()))
+            .transpose()?,
         ip_forward: is_on("ipv4/ip_forward"),
         ip6_forward: is_on("ipv6/conf/all/forwarding"),
         snat_ports: snat_ports.clone(),
@@ -78,7 +88,7 @@ pub(crate) fn gather(dir: &PinDir, snat_ports: &RangeInclusive<u16>) -> Result<F
         reserved_ports: sysctl("ipv4/ip_local_reserved_ports")
             .map(|text| port_ranges(&text))
             .unwrap_or_default(),
-        kube_proxy: kube_proxy::claims(),
+        kube_proxy: kube_proxy::rules(),
     })
 }
 
@@ -119,86 +129,11 @@ fn port_ranges(list: &str) -> Vec<RangeInclusive<u16>> {
     entries.collect()
 }
 
-/// Devices of the data plane; where there is none, those that an agent would choose.
-fn gather_devices(
-    dir: &PinDir,
-    interfaces: Option<&BTreeMap<u32, Interface>>,
-) -> Result<Vec<Device>, CliError> {
-    let present = devices::list()?;
-    let links = links(dir)?;
-    let of = |device: &device::Device, role: Role| {
-        let own = links.get(&device.index).cloned().unwrap_or_default();
-        Device {
-            tcx_before: own
-                .keys()
-                .flat_map(|hook| tcx_before(&device.name, *hook, own[hook].program))
-                .collect(),
-            links: own.into_iter().map(|(hook, link)| (hook, link.program)).collect(),
-            role,
-            xdp: device.xdp,
-            forwarding: is_on(&format!("ipv4/conf/{}/forwarding", device.name)),
-            forwarding6: is_on(&format!("ipv6/conf/{}/forwarding", device.name)),
-            mtu: device.mtu,
-            rp_filter: rp_filter(&device.name),
-            name: device.name.clone(),
-        }
-    };
-    let Some(interfaces) = interfaces else {
-        let (selection, _) = Selection::choose(&present, &[].into(), &[]);
-        return Ok(selection.uplinks.values().map(|device| of(device, Role::Uplink)).collect());
-    };
-    let devices = present.iter().filter_map(|device| {
-        let interface = interfaces.get(&device.index)?;
-        Some(of(device, role(device.index, interface, interfaces)))
-    });
-    Ok(devices.collect())
-}
-
-/// What the agent made of a device, by its entry in the `interfaces` map.
-fn role(index: u32, interface: &Interface, interfaces: &BTreeMap<u32, Interface>) -> Role {
-    let carries_vlans = || interfaces.values().any(|other| other.parent == index);
-    if interface.flags & INTERFACE_OVERLAY != 0 {
-        Role::Overlay
-    } else if interface.parent != 0 {
-        Role::Vlan
-    } else if interface.flags & INTERFACE_UPLINK == 0 && carries_vlans() {
-        Role::Parent
-    } else {
-        Role::Uplink
-    }
-}
-
-/// Live links by device and hook.
-fn links(dir: &PinDir) -> Result<BTreeMap<u32, BTreeMap<Hook, PinnedLinkInfo>>, CliError> {
-    let mut links = BTreeMap::<_, BTreeMap<_, _>>::new();
-    for name in PinDir::list(&dir.links())? {
-        let info = sys::pinned_link(&dir.links().join(&name)).ok().flatten();
-        if let (Some((_, hook)), Some(info)) = (parse_link_name(&name), info) {
-            // A link of a device that is gone has interface index 0, which no device has.
-            links.entry(info.ifindex).or_default().insert(hook, info);
-        }
-    }
-    Ok(links)
-}
-
-/// tcx programs in front of ours. Listing them needs CAP_SYS_ADMIN: without it there are none to tell of.
-fn tcx_before(device: &str, hook: Hook, ours: u32) -> Vec<(Hook, String)> {
-    let direction = match hook {
-        Hook::Xdp => return Vec::new(),
-        Hook::Ingress => TcAttachType::Ingress,
-        Hook::Egress => TcAttachType::Egress,
-    };
-    let Ok((_, programs)) = SchedClassifier::query_tcx(device, direction) else { return Vec::new() };
-    let before = programs.iter().take_while(|program| program.id() != ours);
-    before.map(|program| (hook, program.name_as_str().unwrap_or("without a name").to_owned())).collect()
-}
-
-fn rp_filter(device: &str) -> Option<u8> {
-    let read = |name: &str| sysctl(&format!("ipv4/conf/{name}/rp_filter"))?.parse::<u8>().ok();
-    Some(read("all")?.max(read(device)?))
-}
-
-fn data_plane(pinned: &Pinned) -> Result<DataPlane, CliError> {
+fn data_plane(
+    pinned: &Pinned,
+    present: &[device::Device],
+    interfaces: &BTreeMap<u32, Interface>,
+) -> Result<DataPlane, CliError> {
     let names = names::service_names(&pinned.names()?);
     let services = pinned.services()?;
     let frontends = services
@@ -216,7 +151,33 @@ fn data_plane(pinned: &Pinned) -> Result<DataPlane, CliError> {
     let mut maps = usage::counted(pinned)?;
     maps.extend(usage::indexed(pinned, services.values(), backends.values()));
     let dsr = dsr(services.values(), backends.values(), pinned.peers()?.len());
-    Ok(DataPlane { frontends, maps, dsr })
+    let uplinks = interfaces.iter().filter(|(_, interface)| interface.flags & INTERFACE_UPLINK != 0);
+    let uplinks = uplinks.map(|(index, _)| *index).collect();
+    let mut vips = vips(pinned, &services, &names)?;
+    let Reach { silent, unrouted } = reach::gather(backends.values(), &mut vips, present, &uplinks)?;
+    Ok(DataPlane { frontends, maps, dsr, vips, silent, unrouted })
+}
+
+/// Addresses of frontends that are no node ports, and what the Service ports behind them have had.
+fn vips(
+    pinned: &Pinned,
+    services: &BTreeMap<ServiceKey, Service>,
+    names: &ServiceNames,
+) -> Result<Vec<Vip>, CliError> {
+    let mut vips = BTreeMap::<IpAddr, Vip>::new();
+    for (key, service) in services {
+        let r#type = FrontendType::of(service.flags);
+        if !matches!(r#type, FrontendType::ExternalIP | FrontendType::LoadBalancer) {
+            continue;
+        }
+        let address = key.address.into();
+        let unseen = || Vip { address, services: BTreeSet::new(), packets: 0, place: Place::Routed };
+        let vip = vips.entry(address).or_insert_with(unseen);
+        let service_of = |name: &ServiceName| format!("{}/{}", name.namespace, name.name);
+        vip.services.extend(names.get(&service.id).map(service_of));
+        vip.packets = vip.packets.saturating_add(pinned.service_stats(service.id)?.packets);
+    }
+    Ok(vips.into_values().collect())
 }
 
 fn dsr<'a>(
