@@ -1,5 +1,11 @@
 //! The node itself: its kernel, the rights of the process, settings, and other software.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
+
+use lb_common::abi::map;
 use lb_tests::{
     cluster::{Cluster, NODE_PORT},
     skip,
@@ -59,8 +65,20 @@ fn missing_capabilities(cluster: &Cluster) {
     let mend = "BPF, NET_ADMIN and PERFMON in securityContext.capabilities.add";
     let none = with("");
     none.names("FAIL", "capabilities", "this process lacks CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF", mend);
-    // Whether maps open without CAP_BPF is up to kernel.unprivileged_bpf_disabled; no answer blames somebody else.
-    none.says_nothing_of("foreign", "eth0");
+    // Without CAP_DAC_OVERRIDE even root reads only what it may.
+    let pin = cluster.agents[0].pins().map(map::SERVICES);
+    let permissions = fs::metadata(&pin).unwrap().permissions();
+    fs::set_permissions(&pin, Permissions::from_mode(0)).unwrap();
+    let denied = with("");
+    fs::set_permissions(&pin, permissions).unwrap();
+    denied.names(
+        "FAIL",
+        "maps",
+        "this process may not open the maps",
+        "with CAP_BPF and with the right to read",
+    );
+    // Nor does it take our program, which it cannot tell, for somebody else's.
+    denied.says_nothing_of("foreign", "eth0");
     with(",+bpf,+perfmon").names("FAIL", "capabilities", "this process lacks CAP_NET_ADMIN", mend);
     let mended = with(",+bpf,+perfmon,+net_admin");
     mended.passes("capabilities");
