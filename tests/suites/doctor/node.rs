@@ -68,7 +68,7 @@ fn missing_capabilities(cluster: &Cluster) {
     // Without CAP_DAC_OVERRIDE even root reads only what it may.
     let pin = cluster.agents[0].pins().map(map::SERVICES);
     let permissions = fs::metadata(&pin).unwrap().permissions();
-    fs::set_permissions(&pin, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&pin, Permissions::from_mode(0o000)).unwrap();
     let denied = with("");
     fs::set_permissions(&pin, permissions).unwrap();
     denied.names(
