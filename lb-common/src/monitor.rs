@@ -11,6 +11,7 @@ use crate::{
     flow::{Flow, FlowKey},
     tcp::{self, State},
     time::Tick,
+    workspace::Workspace,
 };
 
 /// Bytes of the ring that events go through, a power of two of pages: a tenth of a second at the default rate of ten
@@ -80,10 +81,22 @@ impl What {
         Self(kind as u32 | reason << 8)
     }
 
-    /// That a flow is over, where a packet has closed one that was not closed before; else nothing. Without a branch, each
-    /// of which is a way that the verifier walks to the end.
+    /// Whatever the packet in the workspace did to its flow's state, see [`resolved`](Self::resolved).
+    pub const CHANGE: Self = Self(u32::MAX);
+
+    /// For [`CHANGE`](Self::CHANGE) what that is: perhaps nothing. Found out here and not where the state changes: a scalar
+    /// that lives across calls multiplies the states that the verifier of Linux 6.1 walks through, past its limit.
     #[inline(always)]
-    pub const fn closed(before: State, now: State) -> Self {
+    pub const fn resolved<A>(self, workspace: &Workspace<A>) -> Self {
+        if self.0 != Self::CHANGE.0 {
+            return self;
+        }
+        Self::closed(workspace.state_before as State, workspace.flow.state)
+    }
+
+    /// That a flow is over, where a packet has closed one that was not closed before; else nothing.
+    #[inline(always)]
+    const fn closed(before: State, now: State) -> Self {
         let newly = tcp::closed_bit(now) & !tcp::closed_bit(before);
         let reset = (now & tcp::RESET) >> tcp::RESET.trailing_zeros();
         // The reasons are neighbours.

@@ -32,4 +32,6 @@ pub struct Workspace<A = V4> {
     pub now: Tick,
     /// 1 where the packet is the first of its connection.
     pub opens: u32,
+    /// The flow's state before the packet.
+    pub state_before: u32,
 }

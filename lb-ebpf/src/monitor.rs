@@ -33,6 +33,10 @@ pub(crate) fn tell<A: Family>(what: What, ifindex: u32) {
     // CPU's, and whoever called this touches neither meanwhile.
     let (monitor, sampler, workspace): (&Monitor, &mut Sampler, &Workspace<A>) =
         unsafe { (&*monitor, &mut *sampler, &*workspace) };
+    let what = what.resolved(workspace);
+    if what.kind() == 0 {
+        return;
+    }
     // SAFETY: a helper without arguments. The coarse clock is fine enough for a deadline and a rate.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     if !monitor.wants(what, now) || !sampler.takes(monitor, now) {

@@ -66,6 +66,8 @@ impl<A: IpAddress> RestoreRecord<A> {
         self.written = now;
         self.state = flow.state;
         self.flags = flow.flags & FLOW_KIND;
+        // The sum reads again what was written: kept, it would not fit on a BPF program's stack.
+        compiler_fence(Ordering::SeqCst);
         self.check = self.sum();
     }
 

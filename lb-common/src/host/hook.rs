@@ -276,11 +276,12 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
     }
 
     fn tell(&self, what: What, ifindex: u32) {
+        // SAFETY: the pipeline borrows the workspace mutably, and hands nothing of it to this call.
+        let workspace = unsafe { *self.workspace() };
+        let (what, Workspace { own, flow, .. }) = (what.resolved(&workspace), workspace);
         if what.kind() == 0 {
             return;
         }
-        // SAFETY: the pipeline borrows the workspace mutably, and hands nothing of it to this call.
-        let Workspace { own, flow, .. } = unsafe { *self.workspace() };
         let mut event = Event::default();
         event.describe(what, &own, ifindex);
         if what.kind() != Kind::Drop as u32 {

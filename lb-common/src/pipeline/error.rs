@@ -42,6 +42,10 @@ pub(super) fn translate<H: Hook>(hook: &mut H, packet: &Packet<H::Address>) -> V
     let Some(quoted) = quoted(hook, packet.l4 + ICMP_LEN, key) else {
         return Verdict::PASS;
     };
+    // Beyond the datagram's end lies the padding of the frame, which no checksum covers.
+    if quoted.l4 + QUOTED > H::L3 + packet.total_len as usize {
+        return Verdict::PASS;
+    }
     if !may_be_ours(hook, key) {
         hook.step(Step::Filtered, 0, 0, 0);
         return Verdict::PASS;

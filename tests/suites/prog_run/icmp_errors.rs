@@ -65,3 +65,17 @@ fn an_error_about_nothing_of_ours_passes_untouched() {
         assert_eq!((out.verdict, &out.frame[14..]), (XDP_PASS, &stranger[..]));
     }
 }
+
+#[test]
+fn an_error_whose_quoted_ports_lie_in_the_padding_of_the_frame_passes_untouched() {
+    for family in families() {
+        let mut node = Node::new();
+        let (source, pod) = connect(&mut node, &family);
+        let whole = packet(TCP, source, pod, false);
+        let header = if source.0.is_ipv6() { 40 } else { 20 };
+        let mut sent = too_big(family.node_b, &whole[..header + 1], source.0);
+        sent.extend(&whole[header + 1..]);
+        let out = node.xdp(&sent);
+        assert_eq!((out.verdict, &out.frame[14..]), (XDP_PASS, &sent[..]));
+    }
+}
