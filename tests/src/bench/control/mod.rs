@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How large the cluster is, and how much happens in it.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Options of the part control")]
+#[group(skip)]
 pub struct Scale {
     /// Services of ten endpoints each.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]

@@ -33,6 +33,7 @@ use super::report::Spread;
 /// How long it takes.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Options of the part ingress")]
+#[group(skip)]
 pub struct Scale {
     /// Rounds of each case and proxy.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
