@@ -26,7 +26,10 @@ use lb_common::{
 };
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::prog::{Programs, Sizes};
+use crate::{
+    pool::Pooled,
+    prog::{Programs, Sizes},
+};
 
 /// Address of a client, reached through `up0`.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
@@ -47,6 +50,8 @@ pub const NODE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The overlay device's address.
 pub const OVERLAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 0);
 /// The uplink's address.
+pub const UPLINK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// [`UPLINK`] in the other family.
 pub const UPLINK_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
 /// [`NODE`] in the other family.
 pub const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd10, 0, 0, 0, 0, 0, 0, 1);
@@ -122,7 +127,7 @@ pub struct Devices {
 /// in it.
 pub struct Lab {
     /// The programs.
-    pub programs: Programs,
+    pub programs: Pooled,
     /// The devices.
     pub devices: Devices,
     namespace: File,
@@ -134,7 +139,16 @@ impl Lab {
     /// # Errors
     /// Where a command or the kernel refuses.
     pub fn new(sizes: Sizes) -> Result<Self> {
-        Self::with(|| Programs::load(sizes))
+        Self::with(|| Programs::load(sizes).map(Pooled::from))
+    }
+
+    /// As [`new`](Self::new) with maps of the default sizes, and with programs that an earlier lab of this process has
+    /// loaded where there was one.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn pooled() -> Result<Self> {
+        Self::with(Pooled::take)
     }
 
     /// As [`new`](Self::new), with programs whose clock is fed.
@@ -142,10 +156,10 @@ impl Lab {
     /// # Errors
     /// As `new`.
     pub fn with_fed_clock(sizes: Sizes) -> Result<Self> {
-        Self::with(|| Programs::load_with(sizes, true))
+        Self::with(|| Programs::load_with(sizes, true).map(Pooled::from))
     }
 
-    fn with(load: impl FnOnce() -> Result<Programs>) -> Result<Self> {
+    fn with(load: impl FnOnce() -> Result<Pooled>) -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET).context("a network namespace of its own needs CAP_SYS_ADMIN")?;
         ip(DEVICES)?;
         for family in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
@@ -156,7 +170,7 @@ impl Lab {
         let devices = Devices { up: up?, down: down?, pod: pod?, overlay: overlay? };
         let mut programs = load()?;
         let known = [
-            (devices.up, Ipv4Addr::new(192, 0, 2, 1), UPLINK_V6, INTERFACE_XDP),
+            (devices.up, UPLINK, UPLINK_V6, INTERFACE_XDP),
             (devices.down, NODE, NODE_V6, INTERFACE_XDP),
             (devices.overlay, OVERLAY_ADDRESS, OVERLAY_V6, INTERFACE_OVERLAY),
         ];

@@ -20,7 +20,7 @@ use lb_common::{
     stat::{ServiceStats, Stat},
     time::Tick,
 };
-use lb_userspace::dataplane::loader::uninterrupted;
+use lb_userspace::dataplane::loader::{fib_knows_source, uninterrupted};
 
 /// Sizes of the maps; small by default, because every load allocates them anew.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,7 @@ impl Programs {
     /// As `load`.
     pub fn load_with(sizes: Sizes, fed_clock: bool) -> Result<Self> {
         let mask = sizes.restore - 1;
+        let fib_src = u8::from(fib_knows_source());
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries(map::FLOWS, sizes.flows)
@@ -79,7 +80,7 @@ impl Programs {
             .map_max_entries(map::RINGS, sizes.chunks)
             .override_global(global::RESTORE_MASK, &mask, true)
             .override_global(global::RESTORE6_MASK, &mask, true)
-            .override_global(global::FIB_SRC, &1u8, true);
+            .override_global(global::FIB_SRC, &fib_src, true);
         let fed = u8::from(fed_clock);
         let new_flows_per_tick = if fed_clock { limit::ANSWERS_PER_TICK } else { 0 };
         loader.override_global(global::FED_CLOCK, &fed, true).override_global(
@@ -97,8 +98,14 @@ impl Programs {
             uninterrupted(|| tcx.load()).context(name)?;
         }
         let mut programs = Self { ebpf, next_chunk: 0 };
-        programs.set_epoch(1)?;
+        programs.begin()?;
         Ok(programs)
+    }
+
+    /// Writes into empty maps what every test begins with.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.next_chunk = 0;
+        self.set_epoch(1)
     }
 
     /// The XDP program `name`.

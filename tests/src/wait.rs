@@ -1,16 +1,28 @@
 //! Waiting for a condition, with a deadline.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
 /// How long anything in a test may take that takes milliseconds on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The variable that names another deadline, in seconds, on a machine that is emulated.
+pub const DEADLINE_VARIABLE: &str = "SLUICE_TEST_DEADLINE";
+
+fn deadline() -> Duration {
+    static SECONDS: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var(DEADLINE_VARIABLE).ok()?.parse().ok());
+    SECONDS.map_or(DEADLINE, Duration::from_secs)
+}
+
 /// Asks until the answer is there.
 ///
 /// # Errors
-/// Where it is not after [`DEADLINE`]; `what` says what was missed.
+/// Where it is not after [`DEADLINE`], or what [`DEADLINE_VARIABLE`] says; `what` says what was missed.
 pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> Result<T> {
     until_every(Duration::from_millis(5), what, ask)
 }
@@ -21,8 +33,8 @@ fn until_every<T>(interval: Duration, what: &str, mut ask: impl FnMut() -> Optio
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        if start.elapsed() > DEADLINE {
-            bail!("waited {} s in vain: {what}", DEADLINE.as_secs());
+        if start.elapsed() > deadline() {
+            bail!("waited {} s in vain: {what}", deadline().as_secs());
         }
         pause(interval);
     }
@@ -46,8 +58,8 @@ pub async fn until_async(what: &str, mut ask: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let answer = tokio::time::timeout(DEADLINE, asking).await;
-    assert!(answer.is_ok(), "waited {} s in vain: {what}", DEADLINE.as_secs());
+    let answer = tokio::time::timeout(deadline(), asking).await;
+    assert!(answer.is_ok(), "waited {} s in vain: {what}", deadline().as_secs());
 }
 
 /// As [`until_true`] for a benchmark, which asks more often.

@@ -50,7 +50,7 @@ fn testing() -> Vec<Finding> {
         Finding { what: "bpffs", state: mounted() },
     ];
     let tools = packages::TEST_TOOLS.into_iter().chain(packages::PROXIES).chain(packages::CONTAINERD);
-    let tools = tools.chain(packages::SYSTEMD).chain(packages::FUZZ_TOOLS);
+    let tools = tools.chain(packages::SYSTEMD).chain(packages::GUEST_TOOLS).chain(packages::FUZZ_TOOLS);
     findings.extend(tools.map(|(what, package)| Finding { what, state: program(what, package) }));
     findings
 }

@@ -20,6 +20,10 @@ pub(crate) const TEST_TOOLS: [(&str, &str); 8] = [
     ("openssl", "openssl"),
 ];
 
+/// What the tests in a virtual machine call besides.
+pub(crate) const GUEST_TOOLS: [(&str, &str); 3] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("strip", "binutils"), ("timeout", "coreutils")];
+
 /// What building the fuzz targets calls.
 pub(crate) const FUZZ_TOOLS: [(&str, &str); 1] = [("c++", "g++")];
 
@@ -56,6 +60,11 @@ pub(crate) fn is_installed(package: &str) -> bool {
 /// Installs what the demo and the tests call, or says how to; not the proxies of others.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     ensure_tools(&TEST_TOOLS)
+}
+
+/// Installs what the tests in a virtual machine call.
+pub(crate) fn ensure_guest_tools() -> Result<()> {
+    ensure_tools(&GUEST_TOOLS)
 }
 
 /// Installs the proxies of others.
@@ -113,10 +122,15 @@ pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
 /// Installs packages, after saying so. Never removes one to make room: that is the owner's decision.
 pub(crate) fn install(packages: &[String]) -> Result<()> {
     eprintln!("sluice needs packages that this machine lacks; installing: {}", packages.join(" "));
-    command::run(apt_get().arg("update"))?;
+    update()?;
     command::run(
         apt_get().args(["install", "--yes", "--no-remove", "--no-install-recommends"]).args(packages),
     )
+}
+
+/// Fetches the lists of what Debian has.
+pub(crate) fn update() -> Result<()> {
+    command::run(apt_get().arg("update"))
 }
 
 /// The command that a user types to install packages.

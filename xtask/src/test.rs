@@ -1,7 +1,6 @@
 //! `cargo xtask test`: sets the machine up, builds, and runs every test.
 
 mod soak;
-mod tally;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -10,8 +9,8 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::architecture::Architecture;
-use crate::{bpffs, build, command, fuzz, image, packages};
-use tally::Tally;
+use crate::tally::Tally;
+use crate::{bpffs, build, command, fuzz, image, kernels, packages};
 
 /// How long each fuzz target looks for something new, after its corpus.
 const FUZZ_SECONDS: u32 = 15;
@@ -23,6 +22,8 @@ pub(crate) enum Group {
     Unit,
     /// On a real kernel: lb-tests.
     Kernel,
+    /// On the oldest kernel supported, in a virtual machine: the suites of lb-tests that ask the most of a kernel.
+    Kernels,
     /// Every fuzz target for 15 seconds.
     Fuzz,
     /// All of these.
@@ -33,16 +34,19 @@ pub(crate) enum Group {
 pub(crate) fn run(group: Group, filter: Option<&str>, args: &[String]) -> Result<ExitCode> {
     // Before anything long: a run without the kernel's half would look like a success.
     let has = |wanted| group == wanted || group == Group::All;
-    let sluice = if has(Group::Kernel) { Some(prepare()?) } else { None };
+    let sluice = if has(Group::Kernel) || has(Group::Kernels) { Some(prepare()?) } else { None };
     let mut total = Tally::default();
     if has(Group::Unit) {
         let packages = ["--workspace", "--exclude", "lb-tests"];
         total.add(cargo_test("unit", &mut test_command(&packages, filter, None, args))?);
     }
-    if let Some(sluice) = sluice {
+    if let Some(sluice) = sluice.filter(|_| has(Group::Kernel)) {
         let mut command = test_command(&["--package", "lb-tests"], filter, Some(sluice), args);
         let kernel = cargo_test("kernel", &mut command)?;
         total.add(kernel.not_empty(filter, "kernel"));
+    }
+    if has(Group::Kernels) {
+        total.add(kernels::run(filter)?.not_empty(filter, "kernels"));
     }
     // A filter names tests, and targets are none.
     if has(Group::Fuzz) && filter.is_none() {

@@ -93,8 +93,7 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
     for spec in &specs {
         spec.check(dir)?;
     }
-    let fib_src =
-        u8::from(KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 7, 0)));
+    let fib_src = u8::from(fib_knows_source());
     let tracing = u8::from(settings.tracing);
     let new_flows_per_tick = limit::per_tick(settings.new_flows_per_second);
     let restore_mask = settings.sizes.restore_buckets() - 1;
@@ -122,6 +121,11 @@ pub fn load(dir: &PinDir, settings: &Settings) -> Result<Ebpf, LoadError> {
         uninterrupted(|| program.load()).map_err(|source| program_error(name, source))?;
     }
     Ok(ebpf)
+}
+
+/// True where `bpf_fib_lookup` reports the source that the kernel would take (`BPF_FIB_LOOKUP_SRC`, 6.7).
+pub fn fib_knows_source() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 7, 0))
 }
 
 /// Pins the programs in place of those of an earlier agent.

@@ -105,7 +105,7 @@ impl Kernel {
     }
 
     /// The programs and their maps.
-    pub const fn programs(&mut self) -> &mut Programs {
+    pub fn programs(&mut self) -> &mut Programs {
         &mut self.lab.programs
     }
 

@@ -14,6 +14,7 @@
 //! ([`Routing::Vxlan`]). Pods keep their devices' offloads, as real ones do; on the wire between the machines every
 //! checksum is whole and no frame is longer than the MTU.
 
+mod cards;
 mod link;
 mod node;
 mod router;
@@ -70,11 +71,13 @@ pub struct Layout {
     /// Each node has a second uplink, and its way to the client leads through it: what comes in by the first uplink is
     /// answered by the second.
     pub asymmetric: bool,
+    /// The uplink of node-a is a network card of this machine.
+    pub cards: bool,
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { routing: Routing::Native, pods: 1, mtu: 1500, asymmetric: false }
+        Self { routing: Routing::Native, pods: 1, mtu: 1500, asymmetric: false, cards: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Node, Topology, VIPS, link};
+use super::{Node, Topology, VIPS, cards, link};
 use crate::{netns::Namespace, xdp_pass};
 
 /// The bridge of the nodes' first uplinks, and its addresses.
@@ -30,10 +30,16 @@ pub(super) fn connect(topology: &Topology) -> Result<()> {
     let uplinks = [("eth0", "", SEGMENT), ("eth1", "-second", SECOND_SEGMENT)];
     for (device, suffix, segment) in &uplinks[..if layout.asymmetric { 2 } else { 1 }] {
         let ports = nodes.each_ref().map(|node| format!("{}{suffix}", node.name));
-        let cables = [0, 1].map(|i| cable(&nodes[i].namespace, device, &ports[i])).concat();
+        // Only a veth asks its peer for a program.
+        let first_veth = usize::from(layout.cards);
+        if layout.cards {
+            cards::plug([(&nodes[0].namespace, device), (router, &ports[0])])?;
+        }
+        let cables: String = (first_veth..2).map(|i| cable(&nodes[i].namespace, device, &ports[i])).collect();
         router.ip(&(cables + &bridge(segment, &ports)))?;
         ports.iter().try_for_each(|port| link::wire(router, port))?;
-        xdp_pass::attach(router, &ports.each_ref().map(String::as_str))?;
+        let veths: Vec<&str> = ports[first_veth..].iter().map(String::as_str).collect();
+        xdp_pass::attach(router, &veths)?;
     }
     route_to(router, &nodes[0], VIPS)
 }

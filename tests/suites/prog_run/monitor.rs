@@ -1,6 +1,6 @@
 //! What a monitor is told, when, and how much of it.
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{PerCpuArray, RingBuf};
 use lb_common::{
     abi::map,
     drop_reason::DropReason,
@@ -22,15 +22,13 @@ fn everything() -> Monitor {
 
 struct Listener {
     lab: Lab,
-    ring: RingBuf<MapData>,
 }
 
 impl Listener {
     fn new(monitor: Monitor) -> Self {
         let mut lab = lab();
         lab.programs.array(map::MONITOR).unwrap().set(0, monitor, 0).unwrap();
-        let ring = RingBuf::try_from(lab.programs.ebpf.take_map(map::EVENTS).unwrap()).unwrap();
-        Self { lab, ring }
+        Self { lab }
     }
 
     fn send(&mut self, packet: &Spec) -> u32 {
@@ -39,7 +37,8 @@ impl Listener {
 
     fn told(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        while let Some(item) = self.ring.next() {
+        let mut ring = RingBuf::try_from(self.lab.programs.ebpf.map_mut(map::EVENTS).unwrap()).unwrap();
+        while let Some(item) = ring.next() {
             events.push(Event::read(&item).unwrap());
         }
         events

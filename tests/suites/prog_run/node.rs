@@ -15,9 +15,12 @@ use lb_common::{
     tcp::{SCTP, TCP, flag},
     time::Tick,
 };
-use lb_tests::model::{
-    Device, Endpoint, Frontend, Hook, Interface, Kernel, Packet, Step,
-    frame::{self, Ip, ethernet},
+use lb_tests::{
+    lab::{NODE, NODE_V6, OVERLAY_ADDRESS, OVERLAY_V6, UPLINK, UPLINK_V6},
+    model::{
+        Device, Endpoint, Frontend, Hook, Interface, Kernel, Packet, Step,
+        frame::{self, Ip, ethernet},
+    },
 };
 
 /// Address and port.
@@ -118,7 +121,12 @@ impl Node {
     }
 
     pub(crate) fn interface(&mut self, device: Device, flags: u32, tags: &[(u16, u16)]) {
-        let (addresses, mac, tags) = (Vec::new(), [0; 6], tags.to_vec());
+        let addresses: [IpAddr; 2] = match device {
+            Device::Down => [NODE.into(), NODE_V6.into()],
+            Device::Overlay => [OVERLAY_ADDRESS.into(), OVERLAY_V6.into()],
+            _ => [UPLINK.into(), UPLINK_V6.into()],
+        };
+        let (addresses, mac, tags) = (addresses.into(), [0; 6], tags.to_vec());
         self.step(Step::Interface(Interface { device, flags, addresses, mac, tags }));
     }
 

@@ -12,7 +12,7 @@ use lb_common::{
 use lb_tests::{
     lab::{CLIENT, LOCAL_POD, Lab, REMOTE_POD, VIP, be, endpoint, frontend},
     packet::Spec,
-    prog::{Run, Sizes, run},
+    prog::{Run, run},
 };
 
 pub(crate) const XDP_DROP: u32 = 1;
@@ -45,7 +45,7 @@ pub(crate) mod index {
 }
 
 pub(crate) fn lab() -> Lab {
-    let mut lab = Lab::new(Sizes::default()).unwrap();
+    let mut lab = Lab::pooled().unwrap();
     let programs = &mut lab.programs;
     let endpoints = [
         (index::LOCAL_TCP, LOCAL_POD, TCP, LOCAL),
