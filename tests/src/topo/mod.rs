@@ -18,6 +18,7 @@ mod cards;
 mod link;
 mod node;
 mod router;
+pub mod second_uplink;
 mod vxlan;
 
 use std::{

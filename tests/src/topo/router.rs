@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Node, Topology, VIPS, cards, link};
-use crate::{netns::Namespace, xdp_pass};
+use crate::{dual_stack::DualStack, netns::Namespace, xdp_pass};
 
 /// The bridge of the nodes' first uplinks, and its addresses.
 const SEGMENT: [&str; 3] = ["br0", "192.0.2.1/24", "2001:db8:a::1/64"];
@@ -57,12 +57,13 @@ fn bridge([name, address, address6]: &[&str; 3], ports: &[String; 2]) -> String 
 }
 
 /// Sends a network of each family to a node.
-pub(super) fn route_to(router: &Namespace, node: &Node, [cidr, cidr6]: [&str; 2]) -> Result<()> {
-    let addresses = node.addresses;
-    router.ip(&format!(
-        "route replace {cidr} via {}\nroute replace {cidr6} via {}\n",
-        addresses.v4, addresses.v6
-    ))
+pub(super) fn route_to(router: &Namespace, node: &Node, cidrs: [&str; 2]) -> Result<()> {
+    route_by(router, node.addresses, cidrs)
+}
+
+/// Sends a network of each family to a gateway.
+pub(super) fn route_by(router: &Namespace, gateway: DualStack, [cidr, cidr6]: [&str; 2]) -> Result<()> {
+    router.ip(&format!("route replace {cidr} via {}\nroute replace {cidr6} via {}\n", gateway.v4, gateway.v6))
 }
 
 /// The MTU of a route counts when packets are forwarded along it (`ip_dst_mtu_maybe_forward` in include/net/ip.h).

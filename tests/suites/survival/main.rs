@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 use lb_tests::{
-    cluster::Cluster,
+    cluster::{Cluster, web},
     manifests::Service,
     skip,
     survival::{FAULTS, Load, World},
     topo::{EXTERNAL_IP, Routing},
+    traffic::{IpFamily, Target, requests},
 };
 
 #[test]
@@ -21,6 +22,25 @@ fn every_fault_costs_no_more_than_the_document_says() {
         fault.inject(&mut world, &load).unwrap().check().unwrap();
     }
     load.finish();
+}
+
+/// What has begun at a pod goes on there while it leaves; what begins meanwhile goes to the other node's pod.
+#[test]
+fn pods_that_leave_a_node_in_order_lose_nothing() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let cluster = Cluster::web(Routing::Native, 1).unwrap();
+    let client = &cluster.topology.client;
+    let load = Load::start(client, EXTERNAL_IP.both()).unwrap();
+    cluster.apply(&web(&cluster.topology).terminating("pod-a1")).unwrap();
+    load.settle().unwrap();
+    for family in IpFamily::ALL {
+        let answered = requests(client, Target::tcp(EXTERNAL_IP.of(family), 80), 40, 8).answered;
+        assert_eq!(answered.into_keys().collect::<Vec<_>>(), ["pod-b1"]);
+    }
+    load.settle().unwrap();
+    assert_nothing_lost(load);
 }
 
 /// The pods have left, the VIPs have moved to the other node: direct server return keeps the client's address, so that
@@ -41,6 +61,10 @@ fn a_drained_node_is_cleaned_up_without_a_loss() {
     cluster.agents[0].sluice(&["cleanup"]).unwrap();
     assert!(!cluster.agents[0].pins().base().exists());
     load.settle().unwrap();
+    assert_nothing_lost(load);
+}
+
+fn assert_nothing_lost(load: Load) {
     let (notes, tally) = (load.notes(), load.finish());
     let lost = (tally.streams_broken, tally.connections_failed, tally.datagrams_lost);
     assert_eq!(lost, (0, 0, 0), "{tally:?} {notes:?}");

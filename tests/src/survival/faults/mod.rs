@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{Fault, Load, World};
 
 /// All of them, by subject. What a fault may cost beside nothing is explained in `docs/survival.md`.
-pub const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 17] = [
     Fault::lossless("agent killed and started again", agent::killed),
     Fault::lossless("agent ended by SIGTERM and started again", agent::terminated),
     Fault::lossless("second agent on the same --bpf-dir", agent::second),
@@ -26,6 +26,7 @@ pub const FAULTS: [Fault; 16] = [
     Fault::lossless("BPF file system unmounted, then the agent killed", pins::unmounted),
     Fault::lossless("foreign XDP program that wants the uplink", uplink::foreign_program),
     Fault::lossless("uplink renamed", uplink::renamed),
+    Fault::lossless("uplink added, used and removed", uplink::added),
     Fault::lossless("MTU of the uplink 1500, 9000, 1500", uplink::mtu_changed),
     Fault::lossless("uplink down and up", uplink::flapped),
 ];

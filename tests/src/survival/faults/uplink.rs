@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::super::{Load, World};
-use crate::{wait, xdp_pass};
+use crate::{
+    topo::{Node, second_uplink},
+    wait, xdp_pass,
+};
 
 /// How long a device stays down.
 const DOWN: Duration = Duration::from_millis(300);
@@ -28,6 +31,36 @@ pub(super) fn renamed(world: &mut World, load: &Load) -> Result<u64> {
         load.settle()?;
     }
     Ok(0)
+}
+
+/// Every flow moves to an uplink that was not there when it began: first what comes in, then what goes out, and back.
+pub(super) fn added(world: &mut World, load: &Load) -> Result<u64> {
+    let (topology, node, links) = (&world.topology, world.node(), world.agent.pins().links());
+    let attached = || PINS.map(|hook| links.join(format!("{}-{hook}", second_uplink::DEVICE)).exists());
+    topology.add_uplink(node)?;
+    wait::until_true("an uplink that was added has programs", || attached() == [true; 3])?;
+    topology.route_vips_to_added_uplink()?;
+    load.settle()?;
+    topology.answer_by_added_uplink(node, true)?;
+    load.settle()?;
+    let [received, sent] = frames(node, second_uplink::DEVICE)?;
+    ensure!(
+        received > 100 && sent > 100,
+        "{received} frames came and {sent} went by the uplink that was added"
+    );
+    topology.answer_by_added_uplink(node, false)?;
+    topology.route_vips_to(node)?;
+    load.settle()?;
+    topology.remove_uplink(node)?;
+    wait::until_true("nothing of an uplink that was removed is left", || attached() == [false; 3])?;
+    Ok(0)
+}
+
+/// Frames that a node's device received, and that it sent.
+fn frames(node: &Node, device: &str) -> Result<[u64; 2]> {
+    let shown = node.namespace.run("ip", &["-json", "-stats", "link", "show", device])?;
+    let shown: serde_json::Value = serde_json::from_str(&shown)?;
+    Ok(["rx", "tx"].map(|way| shown[0]["stats64"][way]["packets"].as_u64().unwrap_or_default()))
 }
 
 pub(super) fn mtu_changed(world: &mut World, load: &Load) -> Result<u64> {
