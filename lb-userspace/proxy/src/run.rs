@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, thread};
 
 use clap::Parser;
+use lb_admin::Admin;
 use lb_logging::Level;
 use lb_model::ingress_class::CONTROLLER;
 use lb_sources::{Consumer, Feed};
-use tokio::{runtime, sync::watch, task};
+use tokio::{net::TcpListener, runtime, sync::watch, task};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     drain::{self, Signals},
     dump::Dump,
     follow::{Compiler, Follower},
-    observe::{Admin, LogWriter, Metrics, Readiness},
+    observe::{LogWriter, Metrics, Observed, Readiness},
     options::{AccessLog, Listen},
     serve::{Address, Shared, Threads},
     status::{self, Wanted},
@@ -53,8 +54,10 @@ async fn run(options: &Options, level: Level) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::new(log.clone()));
     let readiness = Arc::<Readiness>::default();
     if let Some(address) = options.admin.0 {
-        let admin = Admin { readiness: readiness.clone(), metrics: metrics.clone(), level };
-        admin.start(address).await.map_err(|source| Error::Listen { address, flag: "--admin", source })?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| Error::Listen { address, flag: "--admin", source })?;
+        let observed = Observed { readiness: readiness.clone(), metrics: metrics.clone() };
+        tokio::spawn(Admin::new(Arc::new(observed), level).serve(listener));
     }
     let shared = Arc::new(Shared::new(options.settings(), Connector::new()?, metrics, log));
     let threads = options.threads.map_or_else(processors, usize::from);

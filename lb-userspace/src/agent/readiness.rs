@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sd_notify::NotifyState;
+use lb_admin::systemd;
 
 /// Latches: each is set once and stays set, but for the end.
 #[derive(Debug, Default)]
@@ -30,12 +30,12 @@ impl Readiness {
     /// The agent is about to end.
     pub(super) fn stopping(&self) {
         self.stopping.store(true, Ordering::Release);
-        notify(NotifyState::Stopping);
+        systemd::stopping();
     }
 
     fn tell(&self) {
         if self.was_ready() && !self.told.swap(true, Ordering::AcqRel) {
-            notify(NotifyState::Ready);
+            systemd::ready();
         }
     }
 
@@ -56,13 +56,6 @@ impl Readiness {
         .into_iter()
         .flatten()
         .collect()
-    }
-}
-
-/// Tells systemd, as sd_notify(3) does; nobody where no unit of `Type=notify` has started this process.
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell systemd, which will wait in vain");
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use lb_admin::Admin;
 use lb_logging::Level;
 use lb_model::{config::NodeConfig, policy::ExternalIpPolicy};
 use lb_sources::Consumer;
 use nix::sys::utsname::uname;
-use tokio::runtime;
+use tokio::{net::TcpListener, runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentError, Options, admin::Admin, events::Agent, health_check, metrics::Metrics, network::Network,
+    AgentError, Options, admin::Observed, events::Agent, health_check, metrics::Metrics, network::Network,
     policy, preflight, readiness::Readiness, reconcile::Reconciler, refusals::Refusals,
 };
 use crate::dataplane::{
@@ -68,9 +69,11 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(Arc::new(Pinned::open(dir)?), readiness.clone()));
     if let Some(address) = options.admin.0 {
-        Admin { readiness: readiness.clone(), metrics: metrics.clone(), level }
-            .start(address, stop.clone())
-            .await?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| AgentError::Admin { address, source })?;
+        let observed = Observed { readiness: readiness.clone(), metrics: metrics.clone() };
+        let server = Admin::new(Arc::new(observed), level).serve(listener);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(server));
     }
     let attacher = Attacher::new(pins, ebpf, options.mode);
     let changes = netlink::changes()?;

@@ -1,135 +1,25 @@
-//! The HTTP server for probes and Prometheus. Nothing else answers there.
+//! What the admin server tells of the proxy.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Collected, Full, Limited};
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{self, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use lb_logging::Level;
-use tokio::net::{TcpListener, TcpStream};
+use lb_admin::Program;
 
 use super::{Metrics, Readiness};
 
-/// Bytes of a log level at most.
-const LONGEST_LEVEL: usize = 1024;
-
-/// What the server tells.
-#[derive(Clone)]
-pub(crate) struct Admin {
+/// The proxy as its operator sees it.
+pub(crate) struct Observed {
     /// For /readyz.
     pub(crate) readiness: Arc<Readiness>,
     /// For /metrics.
     pub(crate) metrics: Arc<Metrics>,
-    /// For /log-level.
-    pub(crate) level: Level,
 }
 
-impl Admin {
-    /// Answers on `address` until the runtime ends.
-    ///
-    /// # Errors
-    /// Where the address is taken or not ours.
-    pub(crate) async fn start(self, address: SocketAddr) -> io::Result<()> {
-        let listener = TcpListener::bind(address).await?;
-        tokio::spawn(self.accept(listener));
-        Ok(())
+impl Program for Observed {
+    fn missing(&self) -> Vec<&'static str> {
+        self.readiness.missing().into_iter().collect()
     }
 
-    async fn accept(self, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tokio::spawn(self.clone().serve(stream, peer.ip().to_canonical()));
-                }
-                // Out of file descriptors, most likely: others will close theirs.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection on the admin address");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.text()
     }
-
-    async fn serve(self, stream: TcpStream, peer: IpAddr) {
-        let service = service_fn(|request: Request<Incoming>| {
-            let admin = &self;
-            async move {
-                Ok::<_, Infallible>(match request.uri().path() {
-                    "/log-level" => admin.log_level(request, peer).await,
-                    _ => admin.answer(&request),
-                })
-            }
-        });
-        // The client's errors are its own; hyper's default header timeout needs the timer.
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-    }
-
-    /// Tells the log level, or changes it: to a process of this machine only, whatever the address that is listened on.
-    async fn log_level(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
-        if !peer.is_loopback() {
-            return text(StatusCode::FORBIDDEN, "/log-level answers on the loopback address only\n");
-        }
-        match *request.method() {
-            Method::GET | Method::HEAD => {}
-            Method::PUT => {
-                let body = Limited::new(request.into_body(), LONGEST_LEVEL).collect().await;
-                let Ok(body) = body.map(Collected::to_bytes) else {
-                    return text(StatusCode::BAD_REQUEST, "no level is that long\n");
-                };
-                if let Err(error) = self.level.set(&String::from_utf8_lossy(&body)) {
-                    return text(StatusCode::BAD_REQUEST, format!("{error}\n"));
-                }
-            }
-            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and PUT are understood\n"),
-        }
-        text(StatusCode::OK, self.level.get() + "\n")
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is understood\n");
-        }
-        match request.uri().path() {
-            "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => match self.readiness.missing() {
-                None => text(StatusCode::OK, "ok\n"),
-                Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
-            },
-            "/metrics" => match self.metrics.text() {
-                Ok(metrics) => {
-                    with_type("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
-                }
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
-            _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /log-level\n"),
-        }
-    }
-}
-
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = with_type("text/plain; charset=utf-8", body);
-    *response.status_mut() = status;
-    response
-}
-
-fn with_type(content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }

@@ -9,7 +9,7 @@ mod record;
 
 pub(crate) use self::{
     access_log::{AccessLog, Entry, LogWriter},
-    admin::Admin,
+    admin::Observed,
     counters::{ConnectionCounters, IngressCounters},
     metrics::Metrics,
     readiness::Readiness,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sd_notify::NotifyState;
+use lb_admin::systemd;
 
 /// Whether traffic should come here.
 #[derive(Debug, Default)]
@@ -15,14 +15,14 @@ impl Readiness {
     /// The first full snapshot is served.
     pub(crate) fn configured(&self) {
         if !self.configured.swap(true, Ordering::AcqRel) {
-            notify(NotifyState::Ready);
+            systemd::ready();
         }
     }
 
     /// The proxy is about to end.
     pub(crate) fn draining(&self) {
         self.draining.store(true, Ordering::Release);
-        notify(NotifyState::Stopping);
+        systemd::stopping();
     }
 
     /// Why no traffic should come; none where it should.
@@ -34,13 +34,6 @@ impl Readiness {
         } else {
             None
         }
-    }
-}
-
-/// Tells systemd, as sd_notify(3) does; nobody where no unit of `Type=notify` has started this process.
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell systemd, which will wait in vain");
     }
 }
 
