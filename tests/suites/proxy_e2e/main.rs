@@ -12,6 +12,7 @@ mod forwarding;
 mod guards;
 mod http2;
 mod limits;
+mod log_level;
 mod matching;
 mod monitoring;
 mod policies;

@@ -24,7 +24,7 @@ use super::client::{Client, Response};
 
 pub(crate) const HTTP: &str = "127.0.0.1:8080";
 pub(crate) const HTTPS: &str = "127.0.0.1:8443";
-const ADMIN: &str = "127.0.0.1:9480";
+pub(crate) const ADMIN: &str = "127.0.0.1:9480";
 
 /// What these tests need.
 const NEEDS: [Need; 5] =
