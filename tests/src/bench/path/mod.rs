@@ -207,7 +207,9 @@ impl Network {
                 Ok(Installed::forwarding(door))
             }),
             Forwarder::Nftables(services) => {
-                self.node.run_with_input("nft", &["-f", "-"], &ruleset(services))?;
+                for transaction in ruleset(services) {
+                    self.node.run_with_input("nft", &["-f", "-"], &transaction)?;
+                }
                 self.install(Forwarder::Routing)
             }
             Forwarder::Sluice(services) => self.node.enter(|| Ok(Installed::forwarding(sluice(services)?))),
