@@ -107,11 +107,11 @@ impl Agent {
     ) -> Self {
         Self {
             flag: config.external_ips_allowed.clone(),
+            health_checks: HealthChecks::new(readiness.clone(), &config.node_name),
             config,
             reconciler,
             network,
             snapshot: None,
-            health_checks: HealthChecks::new(readiness.clone()),
             refusals,
             arrivals: Vec::new(),
             appeared: None,

@@ -42,17 +42,27 @@ pub(super) fn write(
                 .to_string(),
             ),
             None => {
-                shared.events.send_modify(|events| events.push(event.clone()));
-                respond(201, event.to_string())
+                let named = |known: &Value| known["metadata"]["name"] == event["metadata"]["name"];
+                let is_new = shared.events.send_if_modified(|events| {
+                    let is_new = !events.iter().any(named);
+                    events.extend(is_new.then(|| event.clone()));
+                    is_new
+                });
+                if is_new { respond(201, event.to_string()) } else { failure(409) }
             }
         },
         (&Method::PATCH, Some(name)) => {
-            let mut found = false;
+            let mut patched = None;
             shared.events.send_modify(|events| {
                 let known = events.iter_mut().find(|known| known["metadata"]["name"] == name);
-                found = known.map(|known| known["series"] = event["series"].take()).is_some();
+                patched = known.map(|known| {
+                    if !event["series"].is_null() {
+                        known["series"] = event["series"].take();
+                    }
+                    known.to_string()
+                });
             });
-            if found { respond(200, event.to_string()) } else { failure(404) }
+            patched.map_or_else(|| failure(404), |text| respond(200, text))
         }
         _ => failure(405),
     }

@@ -62,6 +62,26 @@ async fn the_same_again_is_counted_in_the_event_that_is_there() {
 }
 
 #[tokio::test]
+async fn the_same_of_every_node_is_one_event_and_something_else_is_another() {
+    let mut cluster = Cluster::watching(|server| server.apply(node("node-a"))).await;
+    let api = cluster.feed.cluster.take().unwrap();
+    let on = |node: &str| api.clone().announcer("sluice.dev/agent", node, CancellationToken::new());
+    on("node-a").announce(&[refusal("Service", "default", "anchor", "no")]);
+    let event = cluster.server.until_event("the Event", of("anchor")).await;
+    for (node, count) in [("node-b", 2), ("node-c", 3), ("node-a", 4)] {
+        on(node).announce(&[refusal("Service", "default", "anchor", "no")]);
+        let counted = |event: &Value| event["series"]["count"] == count;
+        let known = cluster.server.until_event(&format!("an observation of {node}"), counted).await;
+        assert_eq!(known["metadata"]["name"], event["metadata"]["name"]);
+        assert_eq!(known["reportingInstance"], "node-a", "who said it first");
+    }
+    on("node-b").announce(&[refusal("Service", "default", "anchor", "never")]);
+    let other = cluster.server.until_event("another Event", |event| event["note"] == "never").await;
+    assert_eq!((&other["series"], &other["reportingInstance"]), (&Value::Null, &"node-b".into()));
+    assert_eq!(cluster.server.events().len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_no_object_of_the_cluster_is_told_of_the_node_and_what_is_gone_of_nobody() {
     let (cluster, announcer) = announcer().await;
     announcer.announce(&[

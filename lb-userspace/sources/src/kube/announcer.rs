@@ -7,29 +7,17 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     networking::v1::{Ingress, IngressClass},
 };
-use kube::{
-    Api, Client, Resource,
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
+use kube::{Api, Client, Resource};
 use lb_model::object::{ObjectKey, Refusal};
 use serde::de::DeserializeOwned;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// What was being done.
-const ACTION: &str = "Serve";
-/// Bytes of a note at most (`NoteLengthLimit`, apis/core/validation/events.go).
-const LONGEST_NOTE: usize = 1024;
+use super::{event::Reporter, paced::Paced};
+
 /// Events that wait; more are left to the log.
 const PENDING: usize = 256;
-/// As many at once as client-go's spam filter lets through (tools/record/events_cache.go) …
-const BURST: u32 = 25;
-/// … and then one in this time: every node of the cluster may have the same to say.
-const PERIOD: Duration = Duration::from_secs(10);
 /// Attempts while the API server does not answer, and the pause after each.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
@@ -60,10 +48,9 @@ impl Cluster {
     /// `stop` is cancelled.
     pub fn announcer(self, controller: &str, node: &str, stop: CancellationToken) -> Announcer {
         let (queue, announcements) = mpsc::channel(PENDING);
-        let reporter = Reporter { controller: controller.to_owned(), instance: Some(node.to_owned()) };
-        let recorder = Recorder::new(self.client.clone(), reporter);
-        let writer = Writer { client: self.client, recorder, node: node.to_owned() };
-        tokio::spawn(stop.run_until_cancelled_owned(writer.run(announcements)));
+        let reporter = Reporter { controller: controller.to_owned(), instance: node.to_owned() };
+        let writer = Writer { client: self.client, reporter };
+        tokio::spawn(stop.run_until_cancelled_owned(writer.run(Paced::new(announcements))));
         Announcer { queue }
     }
 }
@@ -85,8 +72,8 @@ impl Announcer {
     }
 }
 
-/// Refusals in order, with the messages of neighbours of one object and reason in one: the recorder would keep the first
-/// alone and count the others.
+/// Refusals in order, with the messages of neighbours of one object and reason in one: a Service of many ports is worth
+/// one Event.
 fn joined<'a>(refusals: impl IntoIterator<Item = &'a Refusal>) -> Vec<Refusal> {
     let mut joined: Vec<Refusal> = Vec::new();
     for refusal in refusals {
@@ -106,17 +93,12 @@ fn joined<'a>(refusals: impl IntoIterator<Item = &'a Refusal>) -> Vec<Refusal> {
 
 struct Writer {
     client: Client,
-    recorder: Recorder,
-    node: String,
+    reporter: Reporter,
 }
 
 impl Writer {
-    async fn run(self, mut announcements: mpsc::Receiver<Refusal>) {
-        // When the bucket will be full again.
-        let mut full = Instant::now();
-        while let Some(refusal) = announcements.recv().await {
-            full = full.max(Instant::now()) + PERIOD;
-            sleep_until(full - PERIOD * BURST).await;
+    async fn run(self, mut announcements: Paced) {
+        while let Some(refusal) = announcements.next().await {
             self.write(&refusal).await;
         }
     }
@@ -137,14 +119,7 @@ impl Writer {
     }
 
     async fn try_write(&self, refusal: &Refusal) -> Result<(), kube::Error> {
-        let event = Event {
-            type_: EventType::Warning,
-            reason: refusal.reason.clone(),
-            note: Some(cut(&refusal.message, LONGEST_NOTE).to_owned()),
-            action: ACTION.to_owned(),
-            secondary: None,
-        };
-        self.recorder.publish(&event, &self.regarding(refusal).await?).await
+        self.reporter.report(&self.client, refusal, self.regarding(refusal).await?).await
     }
 
     /// The object, with its uid, by which `kubectl describe` looks for Events. What is no object of the cluster's, such
@@ -159,7 +134,7 @@ impl Writer {
             "IngressClass" => reference::<IngressClass>(Api::all(client), name).await,
             "Secret" => Ok(of_secret(namespace, name)),
             "Node" => reference::<Node>(Api::all(client), name).await,
-            _ => reference::<Node>(Api::all(client), &self.node).await,
+            _ => reference::<Node>(Api::all(client), &self.reporter.instance).await,
         }
     }
 }
@@ -181,11 +156,6 @@ where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
 {
     Ok(api.get_metadata(name).await?.object_ref(&()))
-}
-
-/// At most so many bytes, at a character's boundary.
-fn cut(text: &str, longest: usize) -> &str {
-    &text[..text.floor_char_boundary(longest)]
 }
 
 #[cfg(test)]
@@ -211,13 +181,6 @@ mod tests {
         ];
         let messages: Vec<_> = joined(&refusals).into_iter().map(|refusal| refusal.message).collect();
         assert_eq!(messages, ["one; two", "three", "four"]);
-    }
-
-    #[test]
-    fn a_note_is_cut_between_characters() {
-        assert_eq!(cut("aé", 2), "a");
-        assert_eq!(cut("aé", 3), "aé");
-        assert_eq!(cut("a", 1024), "a");
     }
 
     #[tokio::test]

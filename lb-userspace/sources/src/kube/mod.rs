@@ -13,6 +13,8 @@
 
 mod announcer;
 pub mod change;
+mod event;
+mod paced;
 mod secrets;
 pub mod sets;
 mod stream;

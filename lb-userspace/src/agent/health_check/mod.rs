@@ -25,6 +25,7 @@ const UNAVAILABLE: &str = "HealthCheckPortUnavailable";
 /// The ports that answer.
 pub(super) struct HealthChecks {
     readiness: Arc<Readiness>,
+    node: String,
     open: BTreeMap<u16, Open>,
 }
 
@@ -35,9 +36,9 @@ struct Open {
 }
 
 impl HealthChecks {
-    /// No port yet. Answers are 503 while `readiness` lacks anything.
-    pub(super) fn new(readiness: Arc<Readiness>) -> Self {
-        Self { readiness, open: BTreeMap::new() }
+    /// No port of this `node` yet. Answers are 503 while `readiness` lacks anything.
+    pub(super) fn new(readiness: Arc<Readiness>, node: &str) -> Self {
+        Self { readiness, node: node.to_owned(), open: BTreeMap::new() }
     }
 
     /// Closes, opens and updates ports so that exactly `wanted` answer. What could not be opened is refused, and can be
@@ -59,7 +60,7 @@ impl HealthChecks {
                     tracing::info!(port, service = %health.service, "health checks are answered");
                     self.open.insert(port, self.answer(listener, health));
                 }
-                Err(error) => refusals.push(unavailable(port, &health.service, &error)),
+                Err(error) => refusals.push(unavailable(&self.node, port, &health.service, &error)),
             }
         }
         refusals
@@ -83,9 +84,10 @@ pub(super) fn raise_open_files() {
     }
 }
 
-fn unavailable(port: u16, service: &ObjectKey, error: &io::Error) -> Refusal {
+/// The message names the node: on others the port may be free.
+fn unavailable(node: &str, port: u16, service: &ObjectKey, error: &io::Error) -> Refusal {
     let hint = if error.kind() == io::ErrorKind::AddrInUse {
-        "; another program on this node answers there, kube-proxy perhaps"
+        "; another program answers there, kube-proxy perhaps"
     } else {
         ""
     };
@@ -94,7 +96,7 @@ fn unavailable(port: u16, service: &ObjectKey, error: &io::Error) -> Refusal {
         object: service.clone(),
         reason: UNAVAILABLE.to_owned(),
         message: format!(
-            "healthCheckNodePort {port} of Service {service} is not answered by Sluice: {error}{hint}"
+            "healthCheckNodePort {port} of Service {service} is not answered by Sluice on {node}: {error}{hint}"
         ),
     }
 }
@@ -115,11 +117,12 @@ mod tests {
     async fn a_port_in_use_is_refused_by_name_the_others_open_and_it_opens_once_it_is_free() {
         let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = taken.local_addr().unwrap().port();
-        let mut checks = HealthChecks::new(Arc::default());
+        let mut checks = HealthChecks::new(Arc::default(), "node-a");
         let wanted: BTreeMap<_, _> = [(port, health("web"))].into();
         let refusals = checks.set(wanted.clone());
         assert_eq!((refusals[0].object.name.as_str(), refusals[0].reason.as_str()), ("web", UNAVAILABLE));
-        assert!(refusals[0].message.contains("kube-proxy perhaps"), "{}", refusals[0].message);
+        let message = &refusals[0].message;
+        assert!(message.contains("on node-a: ") && message.contains("kube-proxy perhaps"), "{message}");
         drop(taken);
         assert_eq!(checks.set(wanted), []);
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -127,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_nobody_wants_any_more_is_free_at_once() {
-        let mut checks = HealthChecks::new(Arc::default());
+        let mut checks = HealthChecks::new(Arc::default(), "node-a");
         let listener = Listener::open(0).unwrap();
         let port = listener.port();
         checks.open.insert(port, checks.answer(listener, health("web")));
