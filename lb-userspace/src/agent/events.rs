@@ -280,7 +280,7 @@ impl Agent {
         if mem::take(&mut self.due.epoch) {
             self.reconciler.plane().raise_epoch()?;
         }
-        self.metrics.modes(&self.network.modes());
+        self.metrics.uplinks(&self.network.modes(), self.network.unattached());
         if self.network.is_attached() && troubles.is_empty() {
             self.readiness.attached();
         }

@@ -30,6 +30,8 @@ pub(super) struct Network {
     devices: Vec<Device>,
     selection: Selection,
     attached: BTreeMap<u32, Attached>,
+    /// How many of `wanted` are no devices that could be uplinks.
+    missing: usize,
     /// What was last said to be wrong, so that it is said once.
     complaints: BTreeSet<String>,
     /// The same of pins.
@@ -49,6 +51,7 @@ impl Network {
             devices: Vec::new(),
             selection: Selection::default(),
             attached: BTreeMap::new(),
+            missing: 0,
             complaints: BTreeSet::new(),
             pins_complaint: None,
         }
@@ -70,6 +73,7 @@ impl Network {
         self.routes = self.netlink.routes().await?;
         self.kept = None;
         let (selection, missing) = Selection::choose(&self.devices, &self.wanted, node_addresses);
+        self.missing = missing.len();
         let changed = self.selection != selection;
         self.selection = selection;
         if self.attacher.takes_over() {
@@ -154,6 +158,12 @@ impl Network {
     pub(super) fn modes(&self) -> BTreeMap<String, Attached> {
         let uplinks = self.selection.uplinks.values();
         uplinks.filter_map(|device| Some((device.name.clone(), *self.attached.get(&device.index)?))).collect()
+    }
+
+    /// How many devices should have programs as uplinks and do not, those of `--interface` that there are not among them.
+    pub(super) fn unattached(&self) -> usize {
+        let uplinks = self.selection.uplinks.values();
+        self.missing + uplinks.filter(|device| !self.attached.contains_key(&device.index)).count()
     }
 
     /// The host's own addresses.

@@ -211,11 +211,34 @@ fn ours_come_once_a_foreign_program_leaves_a_device_that_came_while_the_agent_ra
     node.namespace.ip(&format!("link add eth0 type veth peer name eth0 netns {peer}")).unwrap();
     xdp_pass::attach(&node.namespace, &["eth0"]).unwrap();
     node.namespace.ip("addr add 192.0.2.1/24 dev eth0\nlink set eth0 up").unwrap();
-    let mode = || node.admin("/metrics").is_some_and(|(_, text)| text.contains("sluice_interface_mode{"));
-    wait::until_true("the agent says that no uplink has its programs", || !mode()).unwrap();
+    let said = |line: &str| node.admin("/metrics").is_some_and(|(_, text)| text.contains(line));
+    let lacks_programs = || said("sluice_unattached_uplinks 1\n") && !said("sluice_interface_mode{");
+    wait::until_true("the agent says that an uplink lacks its programs", lacks_programs).unwrap();
     assert!(node.link(Hook::Ingress).is_none() && node.admin("/readyz").unwrap().0 == 200);
     node.namespace.ip("link set eth0 xdpdrv off").unwrap();
-    wait::until_true("our programs are there", || node.link(Hook::Xdp).is_some() && mode()).unwrap();
+    let has_programs = || said("sluice_unattached_uplinks 0\n") && said("sluice_interface_mode{");
+    wait::until_true("our programs are there", || node.link(Hook::Xdp).is_some() && has_programs()).unwrap();
+}
+
+#[test]
+fn a_named_uplink_that_is_gone_is_counted_while_the_others_serve() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    let peer = node.peer().name();
+    node.namespace
+        .ip(&format!("link add eth1 type veth peer name eth1 netns {peer}\nlink set eth1 up"))
+        .unwrap();
+    let _agent = node.start(&["--interface", "eth0", "--interface", "eth1"]);
+    let unattached = |count| {
+        node.admin("/metrics")
+            .is_some_and(|(_, text)| text.contains(&format!("sluice_unattached_uplinks {count}\n")))
+    };
+    wait::until_true("both have programs", || unattached(0)).unwrap();
+    node.namespace.ip("link del eth1").unwrap();
+    wait::until_true("one is missed", || unattached(1)).unwrap();
+    assert!(node.link(Hook::Xdp).is_some());
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(super) struct Metrics {
     entries: Gauges,
     capacity: Gauges,
     modes: Gauges,
+    unattached: Gauge,
     connected: Gauges,
     source_errors: Family<Labels, Counter>,
 }
@@ -67,6 +68,7 @@ impl Metrics {
             entries: Gauges::default(),
             capacity: Gauges::default(),
             modes: Gauges::default(),
+            unattached: Gauge::default(),
             connected: Gauges::default(),
             source_errors: Family::default(),
             registry,
@@ -94,6 +96,11 @@ impl Metrics {
             "interface_mode",
             "1 for the mode in which an uplink meets packets",
             self.modes.clone(),
+        );
+        registry.register(
+            "unattached_uplinks",
+            "Uplinks, found or named by --interface, without programs",
+            self.unattached.clone(),
         );
         registry.register(
             "source_connected",
@@ -147,8 +154,9 @@ impl Metrics {
         }
     }
 
-    /// Notes where uplinks meet packets.
-    pub(super) fn modes(&self, modes: &BTreeMap<String, Attached>) {
+    /// Notes where uplinks meet packets, and how many of them do not.
+    pub(super) fn uplinks(&self, modes: &BTreeMap<String, Attached>, unattached: usize) {
+        self.unattached.set(unattached as i64);
         self.modes.clear();
         for (device, mode) in modes {
             let labels = vec![("interface", device.clone()), ("mode", mode.as_str().to_owned())];
