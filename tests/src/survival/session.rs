@@ -8,43 +8,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpStream, UdpSocket},
+    net::UdpSocket,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::load::{Progress, Shared};
-use crate::{pattern, traffic::describe};
+use crate::load::{self, Done, Observer};
 
-/// Pause between two steps of a session over TCP.
-const PACE: Duration = Duration::from_millis(5);
 /// Pause between two datagrams of a flow.
 const DATAGRAM_PACE: Duration = Duration::from_millis(5);
 /// Pause between two flows of one datagram each.
 const FLOW_PACE: Duration = Duration::from_millis(20);
-/// How long a step over TCP may take: far beyond the retransmissions that bridge the longest fault.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How long an answer over UDP may take on a machine that has much else to do.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// A little less than TCP's first retransmission of a SYN (RFC 6298 §2.1): what takes longer lost a packet.
 const DELAYED: Duration = Duration::from_millis(950);
-/// Bytes of a step.
-const PIECE: usize = 8 * 1024;
 
 /// What a session does, again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Opens a connection, asks once, closes it.
-    Connections,
-    /// Asks over one connection.
-    Exchange,
-    /// Receives over one connection.
-    Download,
-    /// Sends over one connection; at its end the pod says how much arrived whole.
-    Upload,
+    /// Talks over TCP.
+    Tcp(load::Kind),
     /// Sends numbered datagrams from one socket without waiting for answers.
     Datagrams,
     /// Sends a datagram from a new socket.
@@ -52,8 +39,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Connections, Self::Exchange, Self::Download, Self::Upload, Self::Datagrams, Self::Flows];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Tcp(load::Kind::Connections),
+        Self::Tcp(load::Kind::Exchange),
+        Self::Tcp(load::Kind::Download),
+        Self::Tcp(load::Kind::Upload),
+        Self::Datagrams,
+        Self::Flows,
+    ];
 }
 
 #[derive(Clone)]
@@ -69,24 +62,21 @@ impl Session {
         while !self.stops() {
             let Err(error) = self.run_once(kind).await else { return };
             match kind {
-                Kind::Connections => self.shared.count(|tally| tally.connections_failed += 1),
-                Kind::Exchange | Kind::Download | Kind::Upload => {
-                    self.shared.count(|tally| tally.streams_broken += 1)
+                Kind::Tcp(load::Kind::Connections) => {
+                    self.shared.count(|tally| tally.connections_failed += 1);
                 }
+                Kind::Tcp(_) => self.shared.count(|tally| tally.streams_broken += 1),
                 Kind::Datagrams | Kind::Flows => {}
             }
             self.shared.note(format!("{kind:?} to {}: {error:#}", self.target));
             self.end_step();
-            sleep(PACE).await;
+            sleep(Self::PAUSE).await;
         }
     }
 
     async fn run_once(&self, kind: Kind) -> Result<()> {
         match kind {
-            Kind::Connections => self.connections().await,
-            Kind::Exchange => self.exchange().await,
-            Kind::Download => self.download().await,
-            Kind::Upload => self.upload().await,
+            Kind::Tcp(kind) => load::Session { target: self.target, observer: self }.run(kind).await,
             Kind::Datagrams => Ok(self.datagrams().await?),
             Kind::Flows => {
                 self.flows().await;
@@ -95,108 +85,12 @@ impl Session {
         }
     }
 
-    fn stops(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
-    }
-
     fn progress(&self) -> &Progress {
         self.shared.session(self.number)
     }
 
     fn end_step(&self) {
         self.progress().settled.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a step; false once the load is to end.
-    async fn goes_on(&self) -> bool {
-        self.progress().succeeded.fetch_add(1, Ordering::Relaxed);
-        self.end_step();
-        sleep(PACE).await;
-        !self.stops()
-    }
-
-    async fn connections(&self) -> Result<()> {
-        loop {
-            let begun = Instant::now();
-            self.ask(&mut self.open().await?).await?;
-            self.shared.count(|tally| {
-                tally.connections += 1;
-                tally.connections_delayed += u64::from(begun.elapsed() > DELAYED);
-            });
-            if !self.goes_on().await {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn exchange(&self) -> Result<()> {
-        let mut stream = self.open().await?;
-        let first = self.ask(&mut stream).await?;
-        while self.goes_on().await {
-            let next = self.ask(&mut stream).await?;
-            if next != first {
-                bail!("the connection to {first:?} was answered by {next:?}");
-            }
-        }
-        Ok(())
-    }
-
-    async fn download(&self) -> Result<()> {
-        let mut stream = self.open().await?;
-        stream.write_all(b"download\n").await?;
-        let mut buffer = vec![0; PIECE];
-        let mut offset = 0;
-        loop {
-            let length = within(stream.read(&mut buffer)).await?;
-            if length == 0 {
-                bail!("the download ended after {offset} bytes");
-            }
-            if let Some(position) = pattern::first_difference(offset, &buffer[..length]) {
-                bail!("byte {position} of the download is wrong");
-            }
-            offset += length as u64;
-            self.shared.count(|tally| tally.bytes += length as u64);
-            if !self.goes_on().await {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn upload(&self) -> Result<()> {
-        let mut stream = self.open().await?;
-        stream.write_all(b"upload\n").await?;
-        let mut offset = 0;
-        loop {
-            within(stream.write_all(pattern::at(offset, PIECE))).await?;
-            offset += PIECE as u64;
-            self.shared.count(|tally| tally.bytes += PIECE as u64);
-            if !self.goes_on().await {
-                break;
-            }
-        }
-        stream.shutdown().await?;
-        let mut line = String::new();
-        within(stream.read_line(&mut line)).await?;
-        if line.split_whitespace().last() != Some(offset.to_string().as_str()) {
-            bail!("sent {offset} bytes, the pod says {line:?}");
-        }
-        Ok(())
-    }
-
-    async fn ask(&self, stream: &mut BufReader<TcpStream>) -> Result<String> {
-        within(stream.write_all(b"who\n")).await?;
-        let mut line = String::new();
-        if within(stream.read_line(&mut line)).await? == 0 {
-            bail!("closed instead of an answer");
-        }
-        self.shared.count(|tally| tally.requests += 1);
-        Ok(line)
-    }
-
-    async fn open(&self) -> Result<BufReader<TcpStream>> {
-        let stream = within(TcpStream::connect(self.target)).await?;
-        stream.set_nodelay(true)?;
-        Ok(BufReader::new(stream))
     }
 
     async fn datagrams(&self) -> io::Result<()> {
@@ -281,6 +175,33 @@ impl Session {
     }
 }
 
+impl Observer for Session {
+    const PAUSE: Duration = Duration::from_millis(5);
+    /// Far beyond the retransmissions that bridge the longest fault.
+    const PATIENCE: Duration = Duration::from_secs(15);
+    const RECEIVED_AT_ONCE: usize = 8 * 1024;
+
+    fn count(&self, done: Done) {
+        self.shared.count(|tally| match done {
+            Done::Request => tally.requests += 1,
+            Done::Bytes(count) => tally.bytes += count as u64,
+            Done::Connection(time) => {
+                tally.connections += 1;
+                tally.connections_delayed += u64::from(time > DELAYED);
+            }
+        });
+    }
+
+    fn step(&self) {
+        self.progress().succeeded.fetch_add(1, Ordering::Relaxed);
+        self.end_step();
+    }
+
+    fn stops(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// Datagrams that were sent and not answered, with the time of each.
 #[derive(Default)]
 struct Unanswered(Mutex<BTreeMap<u64, Instant>>);
@@ -319,13 +240,4 @@ impl Unanswered {
 /// The number that a datagram was answered with: the pod sends it back behind its own words.
 fn last_number(answer: &[u8]) -> Option<u64> {
     std::str::from_utf8(answer).ok()?.split_whitespace().last()?.parse().ok()
-}
-
-/// Bounds a step, and names what it met.
-async fn within<T>(step: impl Future<Output = io::Result<T>>) -> Result<T> {
-    match timeout(PATIENCE, step).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => bail!("{}", describe(&error)),
-        Err(_) => bail!("stalled for {} s", PATIENCE.as_secs()),
-    }
 }
