@@ -5,16 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    bugreport::BugreportArgs, log_level::LogLevelArgs, monitor::MonitorArgs, output::Format, top::TopArgs,
-    trace::TraceArgs,
+    agent_flags::SnatPortsFlag, bugreport::BugreportArgs, log_level::LogLevelArgs, monitor::MonitorArgs,
+    output::Format, top::TopArgs, trace::TraceArgs,
 };
-use crate::{
-    agent::{
-        Options,
-        options::{self, Ports},
-    },
-    dataplane::pin::DEFAULT_DIR,
-};
+use crate::{agent::Options, dataplane::pin::DEFAULT_DIR};
 
 /// Sluice: a load balancer in XDP for Kubernetes' north-south traffic.
 #[derive(Debug, Parser)]
@@ -134,16 +128,9 @@ pub(crate) enum Report {
 /// `sluice doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Source ports of forwarded connections, as the agent was given them.
-    #[arg(
-        long,
-        env = "SLUICE_SNAT_PORTS",
-        hide_env_values = true,
-        value_name = "RANGE",
-        default_value_t = options::default_ports(),
-        value_parser = options::ports
-    )]
-    pub(crate) snat_ports: Ports,
+    /// Source ports.
+    #[command(flatten)]
+    pub(crate) ports: SnatPortsFlag,
     /// Output format.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Report::Text)]
     pub(crate) output: Report,

@@ -1,30 +1,25 @@
 //! `sluice log-level`: how much a running agent or proxy logs.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{io, process::ExitCode};
 
 use clap::Args;
 
-use super::{CliError, http};
+use super::{CliError, agent_flags::AdminFlag, http};
 
 /// `sluice log-level`.
 #[derive(Debug, Args)]
+#[command(after_help = "sluice-ingress answers too, on an address of its own: --admin 127.0.0.1:9480.")]
 pub(crate) struct LogLevelArgs {
     /// off, error, warn, info, debug or trace, or TARGET=LEVEL, separated by commas [default: show the level].
     level: Option<String>,
-    /// --admin of the program, by its loopback address; sluice-ingress answers on its own, 127.0.0.1:9480.
-    #[arg(
-        long,
-        env = "SLUICE_ADMIN",
-        hide_env_values = true,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9470"
-    )]
-    admin: SocketAddr,
+    /// The agent, or the proxy.
+    #[command(flatten)]
+    program: AdminFlag,
 }
 
 /// Runs the verb: prints the level that is in force.
 pub(crate) fn run(args: &LogLevelArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
-    let address = args.admin;
+    let address = args.program.admin;
     let answer = match &args.level {
         Some(level) => http::ask(address, "PUT", "/log-level", level),
         None => http::ask(address, "GET", "/log-level", ""),

@@ -3,6 +3,7 @@
 //! Verbs gather facts at the edge and hand plain values to pure functions that judge, explain or print; those are
 //! what the tests of this folder exercise.
 
+mod agent_flags;
 mod args;
 mod bugreport;
 pub mod check;

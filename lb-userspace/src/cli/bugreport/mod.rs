@@ -17,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 use nix::sys::utsname::uname;
 
 use self::archive::Archive;
-use super::CliError;
+use super::{CliError, agent_flags::AdminFlag};
 
 /// `sluice bugreport`.
 #[derive(Debug, Args)]
@@ -30,15 +30,9 @@ pub(crate) struct BugreportArgs {
     /// Where to write the archive [default: sluice-bugreport-HOST-TIME.tar.gz].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// --admin of the agent.
-    #[arg(
-        long,
-        env = "SLUICE_ADMIN",
-        hide_env_values = true,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9470"
-    )]
-    admin: SocketAddr,
+    /// The agent.
+    #[command(flatten)]
+    agent: AdminFlag,
     /// --admin of a proxy on this node, whose metrics are wanted too.
     #[arg(long, value_name = "ADDR")]
     ingress_admin: Option<SocketAddr>,

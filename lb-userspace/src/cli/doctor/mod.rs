@@ -30,7 +30,7 @@ struct Diagnosis<'a> {
 
 /// Runs the verb; fails where a finding does.
 pub(crate) fn run(bpf_dir: &Path, args: &DoctorArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
-    let findings = judge(&gather::gather(&PinDir::new(bpf_dir), &args.snat_ports.0)?);
+    let findings = judge(&gather::gather(&PinDir::new(bpf_dir), &args.ports.snat_ports.0)?);
     let status = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Pass);
     let diagnosis = Diagnosis { api_version: API_VERSION, kind: "Diagnosis", status, items: &findings };
     match args.output {

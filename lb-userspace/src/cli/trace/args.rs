@@ -10,10 +10,7 @@ use clap::{Args, ValueEnum, value_parser};
 use lb_common::tcp::flag;
 
 use super::packet::Packet;
-use crate::{
-    agent::options::{self, Ports},
-    cli::args::Report,
-};
+use crate::cli::{agent_flags::SnatPortsFlag, args::Report};
 
 /// `sluice trace`.
 #[derive(Debug, Args)]
@@ -43,16 +40,9 @@ pub(crate) struct TraceArgs {
     /// TCP flags of the packet, comma-separated; `syn` opens a connection.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FLAGS", default_value = "syn")]
     pub(crate) flags: Vec<TcpFlag>,
-    /// Source ports of forwarded connections, as the agent was given them.
-    #[arg(
-        long,
-        env = "SLUICE_SNAT_PORTS",
-        hide_env_values = true,
-        value_name = "RANGE",
-        default_value_t = options::default_ports(),
-        value_parser = options::ports
-    )]
-    pub(crate) snat_ports: Ports,
+    /// Source ports.
+    #[command(flatten)]
+    pub(crate) ports: SnatPortsFlag,
     /// Output format.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Report::Text)]
     pub(crate) output: Report,

@@ -92,7 +92,7 @@ pub(crate) fn run(
         ..Names::default()
     };
     let way = way::of_packet(&pinned.interfaces()?, args.interface.as_deref(), &args.vlan, &names)?;
-    let mut tracer = Tracer::load(&dir, &args.snat_ports)?;
+    let mut tracer = Tracer::load(&dir, &args.ports.snat_ports)?;
     let stages = run_hooks(&mut tracer, packet, &way)?;
     for step in stages.iter().flat_map(|(_, steps)| steps) {
         name_endpoint(&pinned, step, &mut names)?;
@@ -214,7 +214,10 @@ mod tests {
     use super::*;
     use crate::{
         agent::options::default_ports,
-        cli::trace::args::{TcpFlag, Transport},
+        cli::{
+            agent_flags::SnatPortsFlag,
+            trace::args::{TcpFlag, Transport},
+        },
     };
 
     fn sample(protocol: Transport) -> Trace {
@@ -225,7 +228,7 @@ mod tests {
             interface: None,
             vlan: vec![100],
             fragment: None,
-            snat_ports: default_ports(),
+            ports: SnatPortsFlag { snat_ports: default_ports() },
             flags: vec![TcpFlag::Syn, TcpFlag::Ack],
             output: Report::Text,
         };

@@ -1,0 +1,36 @@
+//! Flags about the node's agent that more than one verb has.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use crate::agent::options::{self, Ports};
+
+/// Where it is asked.
+#[derive(Debug, Args)]
+pub(crate) struct AdminFlag {
+    /// --admin of the agent, by its loopback address.
+    #[arg(
+        long,
+        env = "SLUICE_ADMIN",
+        hide_env_values = true,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9470"
+    )]
+    pub(crate) admin: SocketAddr,
+}
+
+/// What it gives forwarded connections.
+#[derive(Debug, Args)]
+pub(crate) struct SnatPortsFlag {
+    /// Source ports of forwarded connections, as the agent was given them.
+    #[arg(
+        long,
+        env = "SLUICE_SNAT_PORTS",
+        hide_env_values = true,
+        value_name = "RANGE",
+        default_value_t = options::default_ports(),
+        value_parser = options::ports
+    )]
+    pub(crate) snat_ports: Ports,
+}
