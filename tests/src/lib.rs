@@ -34,6 +34,7 @@ pub mod skip;
 pub mod survival;
 pub mod topo;
 pub mod traffic;
+pub mod unattended;
 pub mod wait;
 pub mod xdp_pass;
 

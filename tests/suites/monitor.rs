@@ -9,14 +9,7 @@ use std::{
 };
 
 use lb_common::monitor::Kind;
-use lb_tests::{
-    agent::Agent,
-    cluster::Cluster,
-    skip,
-    topo::{EXTERNAL_IP, Routing},
-    traffic::{IpFamily, Target, ask},
-    wait,
-};
+use lb_tests::{agent::Agent, skip, unattended::Unattended, wait};
 use lb_userspace::dataplane::monitor::{Tap, Wanted};
 use nix::{
     sys::signal::{Signal, kill},
@@ -46,15 +39,9 @@ fn flows_and_drops_are_followed_with_the_agent_dead() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    let mut cluster = Cluster::web(Routing::Native, 1).unwrap();
-    cluster.agents[0].kill().unwrap();
-    let (agent, client) = (&cluster.agents[0], &cluster.topology.client);
-    let web = Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 80);
-    let closed = Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 4242);
-    let traffic = || {
-        ask(client, web).unwrap();
-        assert!(ask(client, closed).is_err());
-    };
+    let unattended = Unattended::start().unwrap();
+    let agent = unattended.agent();
+    let traffic = || unattended.traffic().unwrap();
 
     let text = seen(agent, &["monitor", "--count", "12", "-o", "json"], traffic);
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -11,14 +11,7 @@ use std::{
     thread,
 };
 
-use lb_tests::{
-    agent::Agent,
-    cluster::Cluster,
-    skip,
-    topo::{EXTERNAL_IP, Routing},
-    traffic::{IpFamily, Target, ask},
-    wait,
-};
+use lb_tests::{agent::Agent, skip, unattended::Unattended, wait};
 use nix::{
     pty::{Winsize, openpty},
     sys::{
@@ -33,16 +26,13 @@ fn services_are_watched_with_the_agent_dead() {
     if !skip::need(skip::NETWORK) {
         return;
     }
-    let mut cluster = Cluster::web(Routing::Native, 1).unwrap();
-    cluster.agents[0].kill().unwrap();
-    let (agent, client) = (&cluster.agents[0], &cluster.topology.client);
+    let unattended = Unattended::start().unwrap();
+    let agent = unattended.agent();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                let vip = EXTERNAL_IP.of(IpFamily::Ipv4);
-                ask(client, Target::tcp(vip, 80)).unwrap();
-                assert!(ask(client, Target::tcp(vip, 4242)).is_err());
+                unattended.traffic().unwrap();
             }
         });
         let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
