@@ -17,6 +17,11 @@ macro_rules! counters {
             /// How many there are.
             pub const COUNT: u32 = [$($text,)+].len() as u32;
 
+            /// The one behind a number of the map.
+            pub fn from_u32(number: u32) -> Option<Self> {
+                Self::ALL.get(number as usize).copied()
+            }
+
             /// As metrics and the command line spell it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
@@ -36,9 +41,11 @@ macro_rules! counters {
             fn numbers_follow_the_order_and_names_are_unique() {
                 for (number, counter) in $name::ALL.into_iter().enumerate() {
                     assert_eq!(counter as usize, number);
+                    assert_eq!($name::from_u32(counter as u32), Some(counter));
                     let same = $name::ALL.iter().filter(|other| other.as_str() == counter.as_str());
                     assert_eq!(same.count(), 1, "{counter:?}");
                 }
+                assert_eq!($name::from_u32($name::COUNT), None);
             }
         }
     };

@@ -37,23 +37,3 @@ counters! {
             "This CPU had opened as many flows as --new-flows-per-second allows; packets of flows that exist went on.";
     }
 }
-
-impl DropReason {
-    /// The reason behind a number of the `drops` map.
-    pub fn from_u32(number: u32) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_of_the_map_names_its_reason() {
-        for reason in DropReason::ALL {
-            assert_eq!(DropReason::from_u32(reason as u32), Some(reason));
-        }
-        assert_eq!(DropReason::from_u32(DropReason::COUNT), None);
-    }
-}

@@ -156,13 +156,6 @@ counters! {
     }
 }
 
-impl CloseReason {
-    /// The reason behind a number.
-    pub fn from_u32(number: u32) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
-    }
-}
-
 /// An event, 104 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]

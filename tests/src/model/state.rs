@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, fmt::Debug};
 use lb_common::{
     address::{IpAddress, V4, V6},
     affinity::{Affinity, AffinityKey},
+    drop_reason::DropReason,
     flow::{Flow, FlowKey, RestoreBucket},
     fragment::{FragmentKey, FragmentPorts},
     host::Tables,
     limit::Bucket,
-    stat::ServiceStats,
+    stat::{ServiceStats, Stat},
 };
 
 use super::Tuple;
@@ -58,13 +59,10 @@ impl State {
         compare(&mut lines, "limits", &self.limits, &other.limits, number);
         compare(&mut lines, "service_stats", &self.service_stats, &other.service_stats, number);
         compare(&mut lines, "drops", &self.drops, &other.drops, |key| {
-            lb_common::drop_reason::DropReason::from_u32(*key)
-                .map_or_else(|| number(key), |reason| reason.as_str().into())
+            DropReason::from_u32(*key).map_or_else(|| number(key), |reason| reason.as_str().into())
         });
         compare(&mut lines, "stats", &self.stats, &other.stats, |key| {
-            lb_common::stat::Stat::ALL
-                .get(*key as usize)
-                .map_or_else(|| number(key), |stat| stat.as_str().into())
+            Stat::from_u32(*key).map_or_else(|| number(key), |stat| stat.as_str().into())
         });
         lines
     }
