@@ -23,11 +23,16 @@ use crate::workspace;
 
 const CHART: &str = "deploy/helm/sluice";
 
-/// What is the same whatever the base says.
-const FIXED: [(&str, &str); 4] = [
+/// What is the same whatever the base says. Templates read what is below `files`.
+const FIXED: [(&str, &str); 9] = [
     ("templates/_helpers.tpl", include_str!("charts/fixed/_helpers.tpl")),
     ("templates/externalips.yaml", include_str!("charts/fixed/externalips.yaml")),
     ("templates/podmonitor.yaml", include_str!("charts/fixed/podmonitor.yaml")),
+    ("templates/ingress-podmonitor.yaml", include_str!("charts/fixed/ingress-podmonitor.yaml")),
+    ("templates/prometheusrule.yaml", include_str!("charts/fixed/prometheusrule.yaml")),
+    ("templates/grafanadashboard.yaml", include_str!("charts/fixed/grafanadashboard.yaml")),
+    ("files/rules.yaml", include_str!("../../deploy/monitoring/rules.yaml")),
+    ("files/dashboard.json", include_str!("../../deploy/monitoring/dashboard.json")),
     ("templates/NOTES.txt", include_str!("charts/fixed/NOTES.txt")),
 ];
 

@@ -73,14 +73,57 @@ fn the_chart_with_its_defaults_is_the_base_and_with_the_proxy_is_both_kustomizat
 fn the_chart_with_every_value_set_has_only_fields_that_kubernetes_knows() {
     let objects = rendered("everything");
     for ((kind, name), object) in &objects {
-        if kind == "PodMonitor" || kind == "ConfigMap" {
+        if ["ConfigMap", "PodMonitor", "PrometheusRule"].contains(&kind.as_str()) {
             continue;
         }
         assert_eq!(crate::ingress::stored(object), *object, "{kind} {name}");
     }
     let known: BTreeSet<_> = applied("base").into_keys().chain(applied("ingress").into_keys()).collect();
-    let more: Vec<_> = objects.keys().filter(|name| !known.contains(name)).map(|(kind, _)| kind).collect();
-    assert_eq!(more, ["ConfigMap", "PodMonitor"]);
+    let more: Vec<_> = objects.keys().filter(|name| !known.contains(name)).collect();
+    let expected = [
+        ("ConfigMap", "sluice-dashboard"),
+        ("ConfigMap", "sluice-external-ips"),
+        ("PodMonitor", "sluice"),
+        ("PodMonitor", "sluice-ingress"),
+        ("PrometheusRule", "sluice"),
+    ];
+    assert_eq!(more, expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())).each_ref());
+}
+
+#[test]
+fn the_chart_has_the_rules_and_the_dashboard_that_the_monitoring_folder_has() {
+    let objects = rendered("everything");
+    let object = |kind: &str, name: &str| &objects[&(kind.to_owned(), name.to_owned())];
+    let rules = object("PrometheusRule", "sluice");
+    assert_eq!(rules["spec"], documents(&deploy().join("monitoring/rules.yaml"))[0]["spec"]);
+    assert_eq!(rules["metadata"]["labels"]["release"], "prometheus");
+    let dashboard = object("ConfigMap", "sluice-dashboard");
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let written = fs::read_to_string(deploy().join("monitoring/dashboard.json")).unwrap();
+    assert_eq!(parsed(dashboard["data"]["sluice.json"].as_str().unwrap()), parsed(&written));
+    let labels =
+        json!({"app.kubernetes.io/part-of": "sluice", "folder": "network", "grafana_dashboard": "yes"});
+    assert_eq!(dashboard["metadata"]["labels"], labels);
+}
+
+#[test]
+fn each_pod_monitor_finds_the_pods_of_a_daemon_set_and_the_port_that_they_answer_on() {
+    let objects = rendered("everything");
+    for name in ["sluice", "sluice-ingress"] {
+        let object = |kind: &str| &objects[&(kind.to_owned(), name.to_owned())];
+        let pod = &object("DaemonSet")["spec"]["template"];
+        let monitor = &object("PodMonitor")["spec"];
+        for (label, value) in monitor["selector"]["matchLabels"].as_object().unwrap() {
+            assert_eq!(pod["metadata"]["labels"][label], *value, "{name}");
+        }
+        let port = &monitor["podMetricsEndpoints"][0]["port"];
+        let container = &pod["spec"]["containers"][0];
+        let ports = container["ports"].as_array().unwrap();
+        let number = &ports.iter().find(|known| known["name"] == *port).unwrap()["containerPort"];
+        let mut arguments = container["args"].as_array().unwrap().iter().filter_map(Value::as_str);
+        let admin = arguments.find(|argument| argument.starts_with("--admin=")).unwrap();
+        assert!(admin.ends_with(&format!(":{number}")), "{name}: {admin} {number}");
+    }
 }
 
 /// The variables that a program takes from its environment.
@@ -128,6 +171,8 @@ fn the_schema_takes_the_cases_and_refuses_what_is_misspelt_or_of_another_kind() 
         json!({"maps": {"flows": 0}}),
         json!({"maps": {"flows": "65536"}}),
         json!({"admin": {"host": "localhost"}}),
+        json!({"prometheusRule": true}),
+        json!({"grafanaDashboard": {"label": {}}}),
         json!({"ingress": true}),
         json!({"ingress": {"enabled": "yes"}}),
         json!({"ingress": {"publishAddresses": ["proxy.example"]}}),

@@ -194,6 +194,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Have the Prometheus operator scrape the agents; needs another `admin.host`.",
     ),
     setting("podMonitor.labels", Object, &[], "Labels by which Prometheus selects it."),
+    setting(
+        "prometheusRule.enabled",
+        Switch,
+        &[],
+        "Give the Prometheus operator the alert rules of `deploy/monitoring`.",
+    ),
+    setting("prometheusRule.labels", Object, &[], "Labels by which Prometheus selects them."),
+    setting(
+        "grafanaDashboard.enabled",
+        Switch,
+        &[],
+        "Give Grafana the dashboard of `deploy/monitoring`, in a ConfigMap.",
+    ),
+    setting(
+        "grafanaDashboard.labels",
+        Object,
+        &[],
+        "Labels by which Grafana finds it, besides `grafana_dashboard: \"1\"`.",
+    ),
     setting("extraArgs", Texts, &[Items(ARGS)], "More arguments of the agent."),
     setting("extraEnv", Objects, &[Items(ENV)], "More environment variables of the agent."),
     setting(
@@ -283,6 +302,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Prefixes of proxies that begin connections with the PROXY protocol.",
     ),
     setting("ingress.logLevel", Text, &[Variable("SLUICE_LOG")], "What the proxy logs."),
+    setting("ingress.podMonitor.enabled", Switch, &[], "Have the Prometheus operator scrape the proxies."),
+    setting("ingress.podMonitor.labels", Object, &[], "Labels by which Prometheus selects it."),
     setting("ingress.extraArgs", Texts, &[Items(ARGS)], "More arguments of the proxy."),
     setting("ingress.extraEnv", Objects, &[Items(ENV)], "More environment variables of the proxy."),
     setting(
