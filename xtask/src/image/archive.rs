@@ -221,6 +221,7 @@ mod tests {
         assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{}", digest(&layer))]));
         assert_eq!(config["config"]["Entrypoint"], json!(["/usr/bin/sluice-ingress"]));
         assert_eq!(config["config"]["User"], "65534:65534");
+        assert_eq!(config["architecture"], "arm64");
         let mut inside = self::files(&layer);
         assert_eq!(inside.remove("usr/bin/sluice-ingress").unwrap(), b"I am a program");
         assert_eq!(inside.into_keys().collect::<Vec<_>>(), ["usr/", "usr/bin/"]);
