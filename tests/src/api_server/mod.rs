@@ -8,6 +8,7 @@
 
 mod answer;
 mod event;
+mod hosted;
 mod request;
 mod selector;
 mod state;
@@ -34,6 +35,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::state::{Order, State};
 pub use self::{
+    hosted::Hosted,
     request::{Operation, Request, Resource},
     state::{Fault, Gone},
 };

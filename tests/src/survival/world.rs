@@ -3,8 +3,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -12,15 +10,13 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::Load;
 use crate::{
     agent::Agent,
-    api_server::ApiServer,
+    api_server::{ApiServer, Hosted},
     cluster::{SMALL_MAPS, near_and_far, near_and_far_vips},
     manifests::Manifests,
-    netns::Namespace,
     topo::{Layout, Node, Topology},
 };
 
@@ -36,7 +32,7 @@ pub struct World {
     /// How long the API server stays away, once every attempt to reach it has failed.
     pub outage: Duration,
     older_release: Option<PathBuf>,
-    api: Api,
+    server: Hosted,
     bpffs: Bpffs,
     #[expect(dead_code, reason = "held for its drop")]
     directory: TempDir,
@@ -54,12 +50,12 @@ impl World {
         let services = near_and_far(&topology);
         let manifests = Manifests::new(path.join("manifests"), &topology)?;
         services.iter().try_for_each(|service| manifests.apply(service))?;
-        let api = Api::start(&topology.node_a().namespace)?;
+        let server = Hosted::start(&topology.node_a().namespace)?;
         for file in ["nodes", "near", "far"] {
-            api.apply(&std::fs::read_to_string(path.join(format!("manifests/{file}.yaml")))?)?;
+            apply(&server.api, &std::fs::read_to_string(path.join(format!("manifests/{file}.yaml")))?)?;
         }
         let kubeconfig = path.join("kubeconfig");
-        api.server.write_kubeconfig(&kubeconfig);
+        server.api.write_kubeconfig(&kubeconfig);
         let bpffs = Bpffs::mount(path.join("bpf"))?;
         let mut agent = Agent::spawn_pinning(
             &bpffs.path.join("sluice"),
@@ -72,7 +68,7 @@ impl World {
         agent.wait_ready()?;
         other_agent.wait_ready()?;
         let (outage, older_release) = Default::default();
-        Ok(Self { agent, other_agent, topology, outage, older_release, api, bpffs, directory })
+        Ok(Self { agent, other_agent, topology, outage, older_release, server, bpffs, directory })
     }
 
     /// Holds load on both Services, over both families.
@@ -99,7 +95,7 @@ impl World {
 
     /// The API server that its agent follows.
     pub fn api(&self) -> &ApiServer {
-        &self.api.server
+        &self.server.api
     }
 
     /// Where its agent's BPF file system is mounted.
@@ -142,39 +138,9 @@ fn mount_bpffs(path: &Path) -> Result<()> {
         .with_context(|| format!("a BPF file system at {}", path.display()))
 }
 
-/// An API server on a node's loopback; it ends with its owner.
-#[derive(Debug)]
-struct Api {
-    server: Arc<ApiServer>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Api {
-    fn start(namespace: &Namespace) -> Result<Self> {
-        let stop = CancellationToken::new();
-        let (started, server) = mpsc::channel();
-        let until = stop.clone();
-        let thread = namespace.spawn(move || async move {
-            let _ = started.send(Arc::new(ApiServer::start().await));
-            until.cancelled().await;
-        })?;
-        Ok(Self { server: server.recv()?, stop, thread: Some(thread) })
-    }
-
-    /// Creates the objects of some YAML documents.
-    fn apply(&self, yaml: &str) -> Result<()> {
-        let objects: Vec<Value> = serde_saphyr::from_multiple(yaml)?;
-        objects.into_iter().for_each(|object| self.server.apply(object));
-        Ok(())
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// Creates the objects of some YAML documents.
+fn apply(api: &ApiServer, yaml: &str) -> Result<()> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(yaml)?;
+    objects.into_iter().for_each(|object| api.apply(object));
+    Ok(())
 }

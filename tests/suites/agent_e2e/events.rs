@@ -1,17 +1,11 @@
 //! Agents behind an API server: what is not served becomes an Event, and a slow server costs no packet.
 
-use std::{
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
-};
-
 use lb_tests::{
-    api_server::{ApiServer, Operation, Request, Resource},
+    api_server::{Hosted, Operation, Request, Resource},
     skip, wait,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
 
@@ -28,7 +22,7 @@ fn a_refused_external_ip_is_an_event_on_its_service_once() {
         return;
     }
     let node = Node::new();
-    let server = Server::start(&node);
+    let server = server(&node);
     server.api.apply(service("web", "198.51.100.9"));
     let kubeconfig = node.directory.path().join("config");
     server.api.write_kubeconfig(&kubeconfig);
@@ -56,7 +50,7 @@ fn an_agent_that_waits_for_its_first_snapshot_leaves_programs_where_they_are() {
         return;
     }
     let node = Node::new();
-    let server = Server::start(&node);
+    let server = server(&node);
     let kubeconfig = node.directory.path().join("config");
     server.api.write_kubeconfig(&kubeconfig);
     node.start_as(node.following(&kubeconfig, &[])).end(Signal::SIGKILL);
@@ -77,36 +71,12 @@ fn an_agent_that_waits_for_its_first_snapshot_leaves_programs_where_they_are() {
     assert_eq!(node.links().map(|link| link.id), links, "programs were swapped in the same links");
 }
 
-/// An API server inside the node's namespace, which knows the node; it ends with its owner.
-struct Server {
-    api: Arc<ApiServer>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(node: &Node) -> Self {
-        let stop = CancellationToken::new();
-        let (started, api) = mpsc::channel();
-        let until = stop.clone();
-        let thread = node.namespace.spawn(move || async move {
-            started.send(Arc::new(ApiServer::start().await)).unwrap();
-            until.cancelled().await;
-        });
-        let api = api.recv().unwrap();
-        api.apply(json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
-            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
-        }));
-        Self { api, stop, thread: Some(thread.unwrap()) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// An API server inside the node's namespace, which knows the node.
+fn server(node: &Node) -> Hosted {
+    let server = Hosted::start(&node.namespace).unwrap();
+    server.api.apply(json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
+        "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+    }));
+    server
 }

@@ -7,23 +7,17 @@
 
 mod objects;
 
-use std::{
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use self::objects::Objects;
 use crate::{
     agent::Agent,
-    api_server::{ApiServer, Gone},
+    api_server::{ApiServer, Gone, Hosted},
     bench::{process, report::Quantiles},
-    netns::Namespace,
     topo::{Routing, Topology},
     wait,
 };
@@ -79,7 +73,7 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     let topology = Topology::new(Routing::Native, 0)?;
     let files = TempDir::with_prefix(&topology.name)?;
     let node = topology.node_a();
-    let server = Server::start(&node.namespace)?;
+    let server = Hosted::start(&node.namespace)?;
     let objects = Objects { node: node.name, address: node.addresses.v4, endpoints: ENDPOINTS };
     objects.all(scale.services).for_each(|object| server.api.apply(object));
     // Watches start behind what was just stored.
@@ -123,37 +117,6 @@ pub fn print(title: &str, figures: &Figures) {
     row("event's arrival to last map write, ms p50 / p99 at most", quantiles(figures.agent_ms));
     row("processor time of a change, ms", format!("{:.2}", figures.change_cpu_ms));
     row("resident memory, MiB now / most", format!("{:.0} / {:.0}", figures.rss_mib, figures.peak_rss_mib));
-}
-
-/// An API server inside a namespace; it ends with its owner.
-struct Server {
-    api: Arc<ApiServer>,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(namespace: &Namespace) -> Result<Self> {
-        let stop = CancellationToken::new();
-        let (started, api) = mpsc::channel();
-        let until = stop.clone();
-        let thread = namespace.spawn(move || async move {
-            // Nobody waits for a server whose owner has ended.
-            let _ = started.send(Arc::new(ApiServer::start().await));
-            until.cancelled().await;
-        })?;
-        Ok(Self { api: api.recv().context("the API server did not start")?, stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
-            // Its panic was printed.
-            let _ = thread.join();
-        }
-    }
 }
 
 /// Replaces one endpoint at a time, each of another Service, and returns how long each took.
