@@ -3,12 +3,10 @@
 use std::{
     ffi::OsString,
     fs::{self, OpenOptions},
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{BPFFS, manifests::Manifests, netns::Namespace, topo, wait};
+use crate::{BPFFS, manifests::Manifests, netns::Namespace, topo, traffic::request, wait};
 
 /// Where every agent answers for its health; each node has a loopback of its own.
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9470);
@@ -225,15 +223,8 @@ impl Agent {
     /// # Errors
     /// Where nobody answers.
     pub fn admin(&self, path: &str) -> Result<(u16, String)> {
-        let patience = Duration::from_secs(2);
-        let mut stream = self.namespace.enter(|| TcpStream::connect_timeout(&ADMIN, patience))?;
-        stream.set_read_timeout(Some(patience))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {ADMIN}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-        status.zip(body).context("no HTTP answer")
+        let page = request(&self.namespace, ADMIN, "GET", path, "")?;
+        Ok((page.status, page.body))
     }
 
     /// Runs another command of `sluice` on the node, over what is pinned.

@@ -5,7 +5,7 @@ mod yaml;
 
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 
 pub use self::certificate::{HOSTS, secret};
 use crate::{
-    agent, cluster::Cluster, dual_stack::DualStack, manifests::Manifests, pod::Pod, topo::Topology, wait,
+    agent, cluster::Cluster, dual_stack::DualStack, manifests::Manifests, netns::Namespace, pod::Pod,
+    topo::Topology, traffic::request, wait,
 };
 
 /// The address that Ingresses answer at.
@@ -62,7 +63,7 @@ impl Proxies {
         }
         for pod in homes(&cluster.topology) {
             let what = format!("the proxy on {} is ready", pod.node);
-            wait::until_true(&what, || pod.namespace().enter(is_ready))?;
+            wait::until_true(&what, || is_ready(pod.namespace()))?;
         }
         Ok(proxies)
     }
@@ -82,16 +83,8 @@ impl Drop for Proxies {
     }
 }
 
-fn is_ready() -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(ADMIN)?;
-        std::io::Write::write_all(
-            &mut stream,
-            b"GET /readyz HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n",
-        )?;
-        std::io::read_to_string(stream)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+fn is_ready(namespace: &Namespace) -> bool {
+    request(namespace, ADMIN, "GET", "/readyz", "").is_ok_and(|page| page.status == 200)
 }
 
 /// Writes the Service of the proxies, the Ingresses that began this project with a Service behind each, and a

@@ -1,16 +1,18 @@
 //! Clients: who answers, whom the answerer saw, and what failed.
 
+mod page;
 mod session;
 mod tally;
 mod target;
 
 use std::{
-    io::{self, Read, Write},
+    io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 pub use lb_model::object::{IpFamily, Protocol};
+pub use page::{Page, get, request};
 pub use session::{Answer, Session, echo, echo_that_fits};
 pub use tally::{Tally, requests};
 pub use target::Target;
@@ -40,36 +42,6 @@ pub fn is_served(from: &Namespace, client: IpAddr, address: SocketAddr) -> bool 
     socket.set_read_timeout(Some(patience)).is_ok()
         && socket.send(b"who").is_ok()
         && socket.recv(&mut [0; 256]).is_ok()
-}
-
-/// An answer over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The status code.
-    pub status: u16,
-    /// The status line and the headers.
-    pub head: String,
-    /// What follows them.
-    pub body: String,
-}
-
-/// Asks for a page over HTTP, as curl does, from a given source port (0 for any); the server closes the connection.
-///
-/// # Errors
-/// What the connection met, or an answer that is no page.
-pub fn get(from: &Namespace, port: u16, address: SocketAddr) -> io::Result<Page> {
-    let target = Target { protocol: Protocol::Tcp, address };
-    let Session::Tcp(mut stream) = Session::open_from_port(from, port, target)? else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-    write!(stream.get_mut(), "GET / HTTP/1.0\r\nHost: {}\r\n\r\n", address.ip())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let page = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
-        let status = head.split_whitespace().nth(1)?.parse().ok()?;
-        Some(Page { status, head: head.into(), body: body.into() })
-    });
-    page.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("no page but {answer:?}")))
 }
 
 /// An error in few words, the same for all of its kind.

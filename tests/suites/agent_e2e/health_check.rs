@@ -47,8 +47,9 @@ fn the_port_tells_whether_this_node_has_endpoints_that_stay_and_closes_with_its_
         let weight = format!("x-load-balancing-endpoint-weight: {count}");
         wait::until_true(&format!("both families answer {status}"), || {
             [IPV4, IPV6].iter().all(|address| {
-                node.http(address, "/").is_some_and(|(code, head, text)| {
-                    (code, text.as_str()) == (status, &body) && head.to_lowercase().contains(&weight)
+                node.http(address, "/").is_some_and(|page| {
+                    (page.status, page.body.as_str()) == (status, &body)
+                        && page.head.to_lowercase().contains(&weight)
                 })
             })
         })
@@ -78,7 +79,7 @@ fn a_port_that_somebody_else_has_is_refused_by_name_and_taken_once_it_is_free() 
     let refused = "sluice_refused_objects{reason=\"HealthCheckPortUnavailable\"} 1";
     wait::until_true("the port is refused", || node.admin("/metrics").unwrap().1.contains(refused)).unwrap();
     drop(other);
-    wait::until_true("the port is answered", || node.http(IPV4, "/").is_some_and(|(code, ..)| code == 200))
+    wait::until_true("the port is answered", || node.http(IPV4, "/").is_some_and(|page| page.status == 200))
         .unwrap();
     assert!(!node.admin("/metrics").unwrap().1.contains("HealthCheckPortUnavailable"));
     agent.end(nix::sys::signal::Signal::SIGTERM);

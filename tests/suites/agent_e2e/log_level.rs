@@ -1,12 +1,8 @@
 //! The log level, read and changed while the agent runs.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    process::Output,
-};
+use std::process::Output;
 
-use lb_tests::{agent::binary, netns::Namespace, skip};
+use lb_tests::{agent::binary, netns::Namespace, skip, traffic::request};
 
 use crate::node::Node;
 
@@ -15,13 +11,8 @@ fn log_level(node: &Node, arguments: &[&str]) -> Output {
     command.arg("log-level").args(arguments).output().unwrap()
 }
 
-fn put(from: &Namespace, address: &str, level: &str) -> String {
-    let mut stream = from.enter(|| TcpStream::connect(address)).unwrap();
-    let length = level.len();
-    write!(stream, "PUT /log-level HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{level}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+fn put(from: &Namespace, address: &str, level: &str) -> u16 {
+    request(from, address.parse().unwrap(), "PUT", "/log-level", level).unwrap().status
 }
 
 #[test]
@@ -48,8 +39,8 @@ fn the_log_level_is_changed_while_the_agent_runs_and_from_this_machine_only() {
     let why = String::from_utf8(refused.stderr).unwrap();
     assert!(why.contains("`verbose` is no level: write off, error, warn"), "{why}");
     assert_eq!(said(&log_level(&node, &[])), "info,lb_sources=debug\n", "what is refused changes nothing");
-    assert!(put(&node.namespace, "127.0.0.1:9470", "loud").starts_with("HTTP/1.1 400"));
-    assert!(put(node.peer(), "192.0.2.1:9470", "off").starts_with("HTTP/1.1 403"));
+    assert_eq!(put(&node.namespace, "127.0.0.1:9470", "loud"), 400);
+    assert_eq!(put(node.peer(), "192.0.2.1:9470", "off"), 403);
     assert_eq!(said(&log_level(&node, &[before.trim()])), before);
     let nobody = log_level(&node, &["--admin", "127.0.0.1:1"]);
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("does not answer"));

@@ -2,11 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{IpAddr, TcpStream},
+    io::Read,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
 };
 
 use lb_common::service::SERVICE_EXTERNAL_IP;
@@ -14,6 +13,7 @@ use lb_tests::{
     BPFFS,
     agent::binary,
     netns::{self, Namespace},
+    traffic::{Page, request},
     wait,
 };
 use lb_userspace::dataplane::{
@@ -178,18 +178,12 @@ impl Node {
     }
 
     pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
-        self.http(ADMIN, path).map(|(status, _, body)| (status, body))
+        self.http(ADMIN, path).map(|page| (page.status, page.body))
     }
 
-    /// Status, headers and body of what a server on the node answers.
-    pub(crate) fn http(&self, address: &str, path: &str) -> Option<(u16, String, String)> {
-        let mut stream = self.namespace.enter(|| TcpStream::connect(address)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, head.to_owned(), body.to_owned()))
+    /// What a server on the node answers.
+    pub(crate) fn http(&self, address: &str, path: &str) -> Option<Page> {
+        request(&self.namespace, address.parse().unwrap(), "GET", path, "").ok()
     }
 
     /// What a command of `sluice` prints over what is pinned here.

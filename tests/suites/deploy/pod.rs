@@ -8,6 +8,7 @@ use lb_tests::{
     manifests::Manifests,
     skip,
     topo::{Node, Routing, Topology},
+    traffic::request,
     wait,
 };
 use lb_userspace::dataplane::pin::PinDir;
@@ -53,18 +54,11 @@ fn confined(node: &Node, bpf_dir: &str) -> Command {
 }
 
 /// The status that a probe of the DaemonSet meets.
-fn probe(node: &Node, name: &str) -> Option<String> {
+fn probe(node: &Node, name: &str) -> Option<u16> {
     let http = container()[name]["httpGet"].clone();
-    let url = format!("{}:{}", http["host"].as_str()?, http["port"]);
-    let path = http["path"].as_str()?.to_owned();
-    node.namespace.enter(|| -> Option<String> {
-        let mut stream = std::net::TcpStream::connect(&url).ok()?;
-        stream.set_read_timeout(Some(wait::DEADLINE)).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {url}\r\nConnection: close\r\n\r\n");
-        std::io::Write::write_all(&mut stream, request.as_bytes()).ok()?;
-        let answer = std::io::read_to_string(stream).ok()?;
-        answer.split(' ').nth(1).map(str::to_owned)
-    })
+    let address = format!("{}:{}", http["host"].as_str()?, http["port"]);
+    let page = request(&node.namespace, address.parse().ok()?, "GET", http["path"].as_str()?, "");
+    page.ok().map(|page| page.status)
 }
 
 #[test]
@@ -88,7 +82,7 @@ fn the_agent_becomes_ready_with_the_privileges_of_the_daemon_set() {
     let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
     wait::until_true("every probe succeeds", || {
         assert_eq!(running.process.try_wait().unwrap(), None, "the agent ended");
-        probes.iter().all(|name| probe(node, name).is_some_and(|status| status == "200"))
+        probes.iter().all(|name| probe(node, name).is_some_and(|status| status == 200))
     })
     .unwrap();
 
