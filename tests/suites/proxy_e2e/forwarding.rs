@@ -7,19 +7,12 @@ use super::{
     site::{Site, ingress, possible, service},
 };
 
-fn site(flags: &[&str]) -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", &[]) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, flags), endpoint)
-}
-
 #[test]
 fn a_request_reaches_the_endpoint_and_its_answer_the_client() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let response = site.get("a.example", "/x?y=1", &["X-Own: kept"]);
     assert_eq!((response.status, response.text().as_str()), (200, "10.1.0.1:8000"));
     assert_eq!(response.field("server"), Some("sluice"));
@@ -35,7 +28,7 @@ fn a_connection_to_an_endpoint_is_used_again_and_survives_no_idle_close() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&["--threads", "1"]);
+    let (site, endpoint) = Site::web(&[], &["--threads", "1"]);
     let mut client = site.client();
     for _ in 0..5 {
         client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
@@ -49,7 +42,7 @@ fn pipelined_requests_are_answered_in_order() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let mut client = site.client();
     client.send("GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert_eq!((client.response().status, client.response().status), (200, 200));
@@ -62,7 +55,7 @@ fn what_a_client_says_about_its_way_is_replaced() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let forged = [
         "X-Forwarded-For: 6.6.6.6",
         "X-Forwarded-Host: evil",
@@ -92,7 +85,7 @@ fn a_trusted_proxy_is_believed() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&["--trusted-proxies", "127.0.0.0/8"]);
+    let (site, endpoint) = Site::web(&[], &["--trusted-proxies", "127.0.0.0/8"]);
     let fields =
         ["X-Forwarded-For: 6.6.6.6, 203.0.113.5", "X-Forwarded-Proto: https", "X-Forwarded-Host: front"];
     site.get("a.example", "/", &fields);
@@ -108,7 +101,7 @@ fn bodies_of_both_framings_arrive_whole_and_with_their_trailers() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let known = site.ask("POST /known HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello");
     let chunked = site.ask(
         "POST /chunked HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
@@ -129,7 +122,7 @@ fn a_client_that_waits_for_100_continue_gets_it() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let mut client = site.client();
     client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(client.exactly(25).unwrap(), b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -199,7 +192,7 @@ fn an_http_1_0_client_is_served_and_its_connection_closed() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let mut client = site.client();
     client.send("GET / HTTP/1.0\r\nHost: a.example\r\n\r\n");
     assert_eq!(client.response().status, 200);

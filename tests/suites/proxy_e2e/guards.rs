@@ -5,19 +5,12 @@ use super::{
     site::{Site, ingress, possible, service},
 };
 
-fn site() -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", &[]) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, &[]), endpoint)
-}
-
 /// Each request is refused with its status, nothing of it reaches the endpoint, and the connection ends.
 fn refused(cases: &[(u16, &str)]) {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site();
+    let (site, endpoint) = Site::web(&[], &[]);
     for (status, request) in cases {
         let mut client = site.client();
         client.send(request);
@@ -92,7 +85,7 @@ fn both_lengths_are_read_as_chunked_and_end_the_connection() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site();
+    let (site, endpoint) = Site::web(&[], &[]);
     let mut client = site.client();
     client.send(
         "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -109,7 +102,7 @@ fn a_body_that_breaks_off_is_the_clients_fault() {
     if !possible() {
         return;
     }
-    let (site, _endpoint) = site();
+    let (site, _endpoint) = Site::web(&[], &[]);
     for body in ["zz\r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "-1\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
         let mut client = site.client();
         client.send("POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -124,7 +117,7 @@ fn an_absolute_target_counts_and_not_the_host_field() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site();
+    let (site, endpoint) = Site::web(&[], &[]);
     assert_eq!(site.ask("GET http://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n").status, 404);
     assert_eq!(site.ask("GET http://a.example/x HTTP/1.1\r\nHost: b.example\r\n\r\n").status, 200);
     let seen = endpoint.only();
@@ -168,7 +161,7 @@ fn an_upgrade_that_is_no_websocket_is_not_passed_on() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site();
+    let (site, endpoint) = Site::web(&[], &[]);
     for request in [
         "GET /1 HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         "POST /2 HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx",

@@ -32,13 +32,6 @@ fn get(fields: &[(&str, &str)]) -> Vec<u8> {
     all.iter().chain(fields).flat_map(|(name, value)| field(name, value)).collect()
 }
 
-fn site(flags: &[&str]) -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", &[]) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, flags), endpoint)
-}
-
 /// Sends frames after the preface and reads until the other side closes.
 fn exchange(site: &Site, frames: &[Vec<u8>]) -> Vec<(u8, u8, u32, Vec<u8>)> {
     let mut client = site.client();
@@ -67,7 +60,7 @@ fn prior_knowledge_is_understood_on_the_plain_port() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let url = format!("http://{}/x", super::site::HTTP);
     let text =
         site.curl(&["--http2-prior-knowledge", "-H", "Host: a.example", "-w", " %{http_version}", &url]);
@@ -80,7 +73,7 @@ fn authority_and_host_must_agree_and_cookies_are_joined() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[]);
+    let (site, endpoint) = Site::web(&[], &[]);
     let ask = |fields: &[(&str, &str)]| {
         let frames = exchange(&site, &[frame(1, 5, 1, &get(fields))]);
         String::from_utf8_lossy(&frames.last().unwrap().3).into_owned()
@@ -96,7 +89,7 @@ fn a_flood_of_resets_ends_the_connection() {
     if !possible() {
         return;
     }
-    let (site, _endpoint) = site(&[]);
+    let (site, _endpoint) = Site::web(&[], &[]);
     let mut frames = Vec::new();
     for number in 0..2000u32 {
         frames.push(frame(1, 5, number * 2 + 1, &get(&[(":authority", "a.example")])));
@@ -154,7 +147,7 @@ fn a_stream_whose_client_reads_nothing_is_reset() {
     if !possible() {
         return;
     }
-    let (site, _endpoint) = site(&["--client-timeout", "0.3"]);
+    let (site, _endpoint) = Site::web(&[], &["--client-timeout", "0.3"]);
     let mut client = site.client();
     client.send(PREFACE);
     // SETTINGS_INITIAL_WINDOW_SIZE 0 (RFC 9113 §6.5.2): nothing may be sent.

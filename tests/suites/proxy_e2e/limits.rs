@@ -7,19 +7,12 @@ use super::{
     site::{Site, ingress, possible, service},
 };
 
-fn site(annotations: &[(&str, &str)]) -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", annotations) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, &[]), endpoint)
-}
-
 #[test]
 fn a_body_over_the_limit_is_answered_413_however_it_is_framed() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[("proxy-body-size", "4")]);
+    let (site, endpoint) = Site::web(&[("proxy-body-size", "4")], &[]);
     assert_eq!(site.ask("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nfour").status, 200);
     let mut client = site.client();
     client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n");
@@ -37,7 +30,7 @@ fn a_client_that_asks_too_often_is_answered_503() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[("limit-rpm", "2"), ("limit-burst-multiplier", "2")]);
+    let (site, endpoint) = Site::web(&[("limit-rpm", "2"), ("limit-burst-multiplier", "2")], &[]);
     let statuses: Vec<_> = (0..6).map(|_| site.get("a.example", "/", &[]).status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
     assert_eq!(endpoint.seen().len(), 4);
@@ -55,7 +48,7 @@ fn a_rate_may_be_one_of_seconds() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&[("limit-rps", "1"), ("limit-burst-multiplier", "2")]);
+    let (site, endpoint) = Site::web(&[("limit-rps", "1"), ("limit-burst-multiplier", "2")], &[]);
     let statuses: Vec<_> = (0..40).map(|_| site.get("a.example", "/", &[]).status).collect();
     assert_eq!(statuses[..2], [200, 200]);
     let served = statuses.iter().filter(|status| **status == 200).count();

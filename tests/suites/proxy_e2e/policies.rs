@@ -8,10 +8,7 @@ use super::{
 };
 
 fn site(annotations: &[(&str, &str)]) -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", annotations) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, &["--trusted-proxies", "127.0.0.0/8"]), endpoint)
+    Site::web(annotations, &["--trusted-proxies", "127.0.0.0/8"])
 }
 
 #[test]

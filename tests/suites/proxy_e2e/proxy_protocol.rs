@@ -1,25 +1,15 @@
 //! The PROXY protocol: from those who may, and nobody else.
 
-use super::{
-    endpoint::Endpoint,
-    site::{Site, ingress, possible, service},
-};
+use super::site::{Site, possible};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
-
-fn site(flags: &[&str]) -> (Site, Endpoint) {
-    let namespace = Site::namespace();
-    let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
-    let text = ingress("web", "a.example", &[]) + &service("web", &[endpoint.address]);
-    (Site::start_in(namespace, &text, flags), endpoint)
-}
 
 #[test]
 fn both_versions_tell_the_clients_address_also_in_pieces() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&["--proxy-protocol-from", "127.0.0.1"]);
+    let (site, endpoint) = Site::web(&[], &["--proxy-protocol-from", "127.0.0.1"]);
     let v1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 5000 443\r\n".to_vec();
     let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     v2.extend([203, 0, 113, 8, 192, 0, 2, 1, 0x13, 0x88, 0x01, 0xbb]);
@@ -41,7 +31,7 @@ fn a_peer_that_must_send_a_header_and_does_not_is_cut() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&["--proxy-protocol-from", "127.0.0.1"]);
+    let (site, endpoint) = Site::web(&[], &["--proxy-protocol-from", "127.0.0.1"]);
     let mut client = site.client();
     client.send(GET);
     assert!(client.is_closed());
@@ -53,7 +43,7 @@ fn a_header_from_anybody_else_is_no_request() {
     if !possible() {
         return;
     }
-    let (site, endpoint) = site(&["--proxy-protocol-from", "192.0.2.0/24"]);
+    let (site, endpoint) = Site::web(&[], &["--proxy-protocol-from", "192.0.2.0/24"]);
     let mut client = site.client();
     client.send("PROXY TCP4 203.0.113.7 192.0.2.1 5000 443\r\n");
     client.send(GET);

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{Read, Write},
     net::TcpStream,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -12,6 +11,7 @@ use lb_tests::{
     agent,
     netns::{self, Namespace},
     skip::{self, Need},
+    traffic::request,
     wait,
 };
 use nix::{
@@ -20,7 +20,10 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::client::{Client, Response};
+use super::{
+    client::{Client, Response},
+    endpoint::Endpoint,
+};
 
 pub(crate) const HTTP: &str = "127.0.0.1:8080";
 pub(crate) const HTTPS: &str = "127.0.0.1:8443";
@@ -99,6 +102,14 @@ impl Site {
     /// Makes the namespace, writes the manifests and starts a proxy with more flags; returns once it is ready.
     pub(crate) fn start(manifests: &str, flags: &[&str]) -> Self {
         Self::start_in(Self::namespace(), manifests, flags)
+    }
+
+    /// A proxy for `a.example`, an Ingress with annotations and one endpoint.
+    pub(crate) fn web(annotations: &[(&str, &str)], flags: &[&str]) -> (Self, Endpoint) {
+        let namespace = Self::namespace();
+        let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
+        let text = ingress("web", "a.example", annotations) + &service("web", &[endpoint.address]);
+        (Self::start_in(namespace, &text, flags), endpoint)
     }
 
     /// A namespace for endpoints that must be there before the proxy.
@@ -181,12 +192,8 @@ impl Site {
 
     /// Status and text of the admin server.
     pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = self.connect(ADMIN)?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let status = text.get(9..12)?.parse().ok()?;
-        Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
+        let page = request(&self.namespace, ADMIN.parse().unwrap(), "GET", path, "").ok()?;
+        Some((page.status, page.body))
     }
 
     /// The value of a series, 0 where there is none.
