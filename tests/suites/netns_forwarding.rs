@@ -7,7 +7,6 @@ use lb_tests::{
     cluster::{Cluster, web},
     load::{Kind, Load},
     manifests::Service,
-    pod::Pod,
     skip,
     topo::{CLIENT, EXTERNAL_IP, Node, Routing, Topology},
     traffic::{IpFamily, Target, requests},
@@ -35,14 +34,22 @@ fn seen_behind(
 fn every_frontend_leads_to_every_pod(routing: Routing, mode: &str) {
     let topology = Topology::new(routing, 2).unwrap();
     let cluster = Cluster::start_on(topology, &["--mode", mode], |topology| vec![web(topology)]).unwrap();
-    let topology = &cluster.topology;
+    every_frontend_is_answered_by(&cluster.topology, |node, family| {
+        seen_behind(node, &cluster.topology, routing, family)
+    });
+}
+
+/// Every request to every frontend of either node is answered, by these pods to these clients.
+fn every_frontend_is_answered_by(
+    topology: &Topology,
+    expected: impl Fn(&Node, IpFamily) -> BTreeSet<(String, IpAddr)>,
+) {
     for node in &topology.nodes {
         topology.route_vips_to(node).unwrap();
         for target in web(topology).targets(node) {
             let tally = requests(&topology.client, target, REQUESTS, 8);
             assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
-            let expected = seen_behind(node, topology, routing, target.family());
-            assert_eq!(tally.seen, expected, "{target} on {}", node.name);
+            assert_eq!(tally.seen, expected(node, target.family()), "{target} on {}", node.name);
         }
     }
 }
@@ -111,17 +118,10 @@ fn pods_of_the_host_network_answer_on_their_own_and_on_the_other_node() {
             node.start_host_pod(name).unwrap();
         }
         let cluster = Cluster::start_on(topology, &[], |topology| vec![web(topology)]).unwrap();
-        let topology = &cluster.topology;
-        for node in &topology.nodes {
-            topology.route_vips_to(node).unwrap();
-            for target in web(topology).targets(node) {
-                let tally = requests(&topology.client, target, REQUESTS, 8);
-                assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
-                // Nodes reach each other without the overlay.
-                let expected = seen_behind(node, topology, Routing::Native, target.family());
-                assert_eq!(tally.seen, expected, "{target} on {}", node.name);
-            }
-        }
+        every_frontend_is_answered_by(&cluster.topology, |node, family| {
+            // Nodes reach each other without the overlay.
+            seen_behind(node, &cluster.topology, Routing::Native, family)
+        });
     }
 }
 
@@ -131,17 +131,9 @@ fn the_local_policy_keeps_to_pods_of_the_node_and_the_client_address() {
         return;
     }
     let cluster = Cluster::start(Routing::Native, 2, |topology| vec![web(topology).local()]).unwrap();
-    let topology = &cluster.topology;
-    for node in &topology.nodes {
-        topology.route_vips_to(node).unwrap();
-        for target in web(topology).targets(node) {
-            let tally = requests(&topology.client, target, REQUESTS, 8);
-            assert_eq!(tally.failures(), 0, "{target} on {}: {tally:?}", node.name);
-            let seen = |pod: &Pod| (pod.name.clone(), CLIENT.of(target.family()));
-            let own: BTreeSet<_> = node.pods.iter().map(seen).collect();
-            assert_eq!(tally.seen, own, "{target} on {}", node.name);
-        }
-    }
+    every_frontend_is_answered_by(&cluster.topology, |node, family| {
+        node.pods.iter().map(|pod| (pod.name.clone(), CLIENT.of(family))).collect()
+    });
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn the_chart_with_every_value_set_has_only_fields_that_kubernetes_knows() {
         if ["ConfigMap", "PodMonitor", "PrometheusRule"].contains(&kind.as_str()) {
             continue;
         }
-        assert_eq!(crate::ingress::stored(object), *object, "{kind} {name}");
+        assert_eq!(crate::stored(object), *object, "{kind} {name}");
     }
     let known: BTreeSet<_> = applied("base").into_keys().chain(applied("ingress").into_keys()).collect();
     let more: Vec<_> = objects.keys().filter(|name| !known.contains(name)).collect();

@@ -6,17 +6,11 @@ use std::{
 };
 
 use clap::CommandFactory;
-use k8s_openapi::api::{
-    apps::v1::DaemonSet,
-    core::v1::{Service, ServiceAccount},
-    networking::v1::IngressClass,
-    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
-};
 use lb_proxy::Options;
 use lb_tests::{agent, skip, wait};
 use serde_json::{Value, json};
 
-use crate::{through, words};
+use crate::{stored, words};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize/ingress")
@@ -32,21 +26,6 @@ fn pod() -> Value {
 
 fn container() -> Value {
     pod()["containers"][0].clone()
-}
-
-/// What the API would store: fields that it does not know are gone.
-pub(crate) fn stored(document: &Value) -> Value {
-    match document["kind"].as_str().unwrap() {
-        "ServiceAccount" => through::<ServiceAccount>(document),
-        "ClusterRole" => through::<ClusterRole>(document),
-        "ClusterRoleBinding" => through::<ClusterRoleBinding>(document),
-        "Role" => through::<Role>(document),
-        "RoleBinding" => through::<RoleBinding>(document),
-        "IngressClass" => through::<IngressClass>(document),
-        "Service" => through::<Service>(document),
-        "DaemonSet" => through::<DaemonSet>(document),
-        other => panic!("no type for kind {other}: add it here"),
-    }
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde_json::{Value, json};
 
 fn base() -> PathBuf {
@@ -48,6 +49,10 @@ fn stored(document: &Value) -> Value {
         "ServiceAccount" => through::<ServiceAccount>(document),
         "ClusterRole" => through::<ClusterRole>(document),
         "ClusterRoleBinding" => through::<ClusterRoleBinding>(document),
+        "Role" => through::<Role>(document),
+        "RoleBinding" => through::<RoleBinding>(document),
+        "IngressClass" => through::<IngressClass>(document),
+        "Service" => through::<Service>(document),
         "DaemonSet" => through::<DaemonSet>(document),
         other => panic!("no type for kind {other}: add it here"),
     }

@@ -20,6 +20,8 @@ use crate::setup::{
 };
 
 const POD: (std::net::Ipv4Addr, u16) = (REMOTE_POD, POD_PORT);
+/// An endpoint that comes later.
+const NEWCOMER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 244, 2, 77);
 
 /// What both halves know once the client has answered the answer.
 const ESTABLISHED: State = REPLIED | CONFIRMED;
@@ -169,24 +171,25 @@ fn a_local_flow_survives_the_loss_of_either_half() {
     }
 }
 
+/// New flows of the remote frontend go to `newcomer` instead of the endpoint of this index.
+fn replace_in_ring(lab: &mut Lab, replaced: u32, newcomer: Backend) {
+    let protocol = newcomer.protocol;
+    lab.programs.set_backend(30, newcomer).unwrap();
+    lab.programs.set_service(frontend(VIP, REMOTE, protocol), replaced, SERVICE_EXTERNAL_IP, &[30]).unwrap();
+}
+
 #[test]
 fn an_evicted_connection_keeps_its_endpoint_though_the_ring_changed() {
     let mut lab = lab();
     let source = connect(&mut lab);
-    let newcomer = std::net::Ipv4Addr::new(10, 244, 2, 77);
-    lab.programs.set_backend(30, endpoint(newcomer, POD_PORT, TCP)).unwrap();
-    lab.programs
-        .set_service(frontend(VIP, REMOTE, TCP), index::REMOTE_TCP, SERVICE_EXTERNAL_IP, &[30])
-        .unwrap();
+    replace_in_ring(&mut lab, index::REMOTE_TCP, endpoint(NEWCOMER, POD_PORT, TCP));
     evict(&mut lab, &key(FROM, TO_REMOTE, TCP));
     let out = xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     assert_eq!((read(&out.packet).src, read(&out.packet).dst), (source, POD));
 }
 
 fn delete_endpoint(lab: &mut Lab, deleted: u32, newcomer: Backend) {
-    lab.programs.set_backend(30, newcomer).unwrap();
-    let protocol = newcomer.protocol;
-    lab.programs.set_service(frontend(VIP, REMOTE, protocol), deleted, SERVICE_EXTERNAL_IP, &[30]).unwrap();
+    replace_in_ring(lab, deleted, newcomer);
     lab.programs.set_backend(deleted, Backend { generation: 2, ..Backend::default() }).unwrap();
     lab.programs.set_epoch(2).unwrap();
 }
@@ -196,38 +199,32 @@ fn udp_moves_to_another_endpoint_at_once_when_its_own_is_deleted() {
     let mut lab = lab();
     let packet = udp(FROM, TO_REMOTE);
     xdp(&lab, &packet);
-    let newcomer = std::net::Ipv4Addr::new(10, 244, 2, 77);
-    delete_endpoint(&mut lab, index::REMOTE_UDP, endpoint(newcomer, POD_PORT, UDP));
+    delete_endpoint(&mut lab, index::REMOTE_UDP, endpoint(NEWCOMER, POD_PORT, UDP));
     let out = xdp(&lab, &packet);
-    assert_eq!((out.verdict, read(&out.packet).dst.0), (XDP_REDIRECT, newcomer));
+    assert_eq!((out.verdict, read(&out.packet).dst.0), (XDP_REDIRECT, NEWCOMER));
     assert_eq!(lab.programs.events(Stat::Reselected).unwrap(), 1);
     let source = (NODE, source_port(&forward(&mut lab, &packet)));
-    assert_eq!(read(&xdp(&lab, &udp((newcomer, POD_PORT), source)).packet).dst, FROM);
+    assert_eq!(read(&xdp(&lab, &udp((NEWCOMER, POD_PORT), source)).packet).dst, FROM);
 }
 
 #[test]
 fn a_connection_to_a_deleted_endpoint_is_reset_and_a_new_one_goes_elsewhere() {
     let mut lab = lab();
     connect(&mut lab);
-    let newcomer = std::net::Ipv4Addr::new(10, 244, 2, 77);
-    delete_endpoint(&mut lab, index::REMOTE_TCP, endpoint(newcomer, POD_PORT, TCP));
+    delete_endpoint(&mut lab, index::REMOTE_TCP, endpoint(NEWCOMER, POD_PORT, TCP));
     let out = xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     let seen = read(&out.packet);
     assert_eq!((out.verdict, seen.src, seen.dst), (XDP_TX, TO_REMOTE, FROM));
     assert!(seen.tcp.unwrap().rst);
     assert_eq!(lab.programs.drops(DropReason::EndpointGone).unwrap(), 1);
-    assert_eq!(read(&xdp(&lab, &tcp(FROM, TO_REMOTE, SYN)).packet).dst.0, newcomer);
+    assert_eq!(read(&xdp(&lab, &tcp(FROM, TO_REMOTE, SYN)).packet).dst.0, NEWCOMER);
 }
 
 #[test]
 fn a_connection_goes_on_while_its_endpoint_is_merely_out_of_the_ring() {
     let mut lab = lab();
     let source = connect(&mut lab);
-    let newcomer = std::net::Ipv4Addr::new(10, 244, 2, 77);
-    lab.programs.set_backend(30, endpoint(newcomer, POD_PORT, TCP)).unwrap();
-    lab.programs
-        .set_service(frontend(VIP, REMOTE, TCP), index::REMOTE_TCP, SERVICE_EXTERNAL_IP, &[30])
-        .unwrap();
+    replace_in_ring(&mut lab, index::REMOTE_TCP, endpoint(NEWCOMER, POD_PORT, TCP));
     lab.programs.set_epoch(2).unwrap();
     let out = xdp(&lab, &tcp(FROM, TO_REMOTE, ACK));
     assert_eq!((read(&out.packet).src, read(&out.packet).dst), (source, POD));
