@@ -5,7 +5,7 @@ use lb_tests::{
     load::{Kind, Load},
     skip,
     topo::{EXTERNAL_IP, Layout, Routing, Topology},
-    traffic::{IpFamily, Target, requests},
+    traffic::{IpFamily, Session, Target, echo_that_fits, requests},
 };
 
 /// Enough for every one of four pods to be chosen, but for one run in 10^5.
@@ -42,6 +42,23 @@ fn transfers_arrive_whole(cluster: &Cluster) {
     }
 }
 
+/// From one socket: short ones, and such as arrive in fragments, which lack the ports but for the first.
+fn datagrams_of_a_flow_reach_one_pod(cluster: &Cluster) {
+    let long = vec![b'x'; 4000];
+    for vip in EXTERNAL_IP.both() {
+        let mut session = Session::open(&cluster.topology.client, Target::udp(vip, 80)).unwrap();
+        let first = session.ask().unwrap();
+        let Session::Udp(socket) = session else { panic!("no UDP socket") };
+        for payload in [&b"who"[..], &long].repeat(5) {
+            let answer = echo_that_fits(&socket, payload);
+            assert_eq!(
+                answer.unwrap_or_else(|error| panic!("{vip}, {} bytes: {error}", payload.len())),
+                first
+            );
+        }
+    }
+}
+
 #[test]
 fn the_driver_runs_the_program_and_sends_out_by_the_card_that_a_packet_came_by() {
     if !skip::need(skip::NETWORK) {
@@ -58,6 +75,7 @@ fn the_driver_runs_the_program_and_sends_out_by_the_card_that_a_packet_came_by()
 
     every_frontend_leads_to_every_pod(&cluster);
     transfers_arrive_whole(&cluster);
+    datagrams_of_a_flow_reach_one_pod(&cluster);
     for counter in ["_xdp_packets", "_xdp_tx"] {
         assert!(driver_counts(&cluster, counter) > 0, "{counter}");
     }
@@ -71,5 +89,6 @@ fn pods_behind_an_overlay_are_reached_through_the_card() {
     let cluster = cluster(Routing::Vxlan);
     every_frontend_leads_to_every_pod(&cluster);
     transfers_arrive_whole(&cluster);
+    datagrams_of_a_flow_reach_one_pod(&cluster);
     assert!(driver_counts(&cluster, "_xdp_packets") > 0);
 }
