@@ -1,6 +1,7 @@
 //! Routes, certificates and endpoints that change more than a hundred times a second each: not a request fails.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,12 +19,12 @@ use crate::{
     trust::Trust,
 };
 
-/// How long changes are sent …
+/// How long the rate of changes has to be held …
 const TIME: Duration = Duration::from_secs(10);
-/// … and how often: each time one route, one certificate and one slice.
+/// … of each kind, at least …
+const A_SECOND: usize = 100;
+/// … for which this is tried: each time one route, one certificate and one slice.
 const PERIOD: Duration = Duration::from_millis(8);
-/// Of each kind of change.
-const A_SECOND: f64 = 100.0;
 /// Contents of one Secret, at least.
 const TURNS: usize = 4;
 /// Ingresses that come and go.
@@ -135,6 +136,14 @@ fn prepare(site: &Site, endpoints: &[SocketAddr]) -> ([(&'static str, Value); 2]
     ([("three", three), ("four", four)], trust)
 }
 
+/// Whether the last [`TIME`] has seen the rate, of the times at which changes were sent; forgets those before.
+fn is_held(recent: &mut VecDeque<Instant>) -> bool {
+    while recent.front().is_some_and(|time| time.elapsed() > TIME) {
+        recent.pop_front();
+    }
+    recent.len() >= A_SECOND * TIME.as_secs() as usize
+}
+
 #[test]
 fn no_request_fails_while_everything_changes_a_hundred_times_a_second() {
     site::run(|site: Site| async move {
@@ -151,11 +160,18 @@ fn no_request_fails_while_everything_changes_a_hundred_times_a_second() {
         // A machine that is busy is caught up with.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let started = Instant::now();
-        let mut round = 0;
-        while started.elapsed() < TIME || changer.sent.contents < TURNS {
-            assert!(started.elapsed() < 6 * TIME, "the Secret is not read again: {:?}", changer.sent);
+        let (mut round, mut recent) = (0, VecDeque::new());
+        // On a machine with other work the rate is reached later, and nothing may fail until then.
+        while started.elapsed() < TIME || !is_held(&mut recent) || changer.sent.contents < TURNS {
+            assert!(
+                started.elapsed() < 6 * TIME,
+                "in {TIME:?} only {} changes of each kind, or the Secret is not read again: {:?}",
+                recent.len(),
+                changer.sent
+            );
             ticks.tick().await;
             changer.turn(round);
+            recent.push_back(Instant::now());
             round += 1;
         }
         let seconds = started.elapsed().as_secs_f64();
@@ -183,9 +199,6 @@ fn no_request_fails_while_everything_changes_a_hundred_times_a_second() {
             rate(contents),
             served / seconds
         );
-        for count in [routes, endpoints, certificates] {
-            assert!(rate(count) >= A_SECOND, "only {:.0} a second", rate(count));
-        }
         assert!(served >= TIME.as_secs_f64() * 10.0, "only {served} configurations were served");
         assert!(last < Duration::from_secs(1), "the last change was served after {last:?}");
         assert!(seen.failures.is_empty(), "{:#?}", seen.failures);
