@@ -61,6 +61,17 @@ pub(crate) fn tee(command: &mut Command, mut line: impl FnMut(&str)) -> Result<E
     Ok(child.wait()?)
 }
 
+/// Prints the command, runs it and returns its standard output; fails if it does.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    announce(command);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start `{}`", show(command)))?;
+    if !output.status.success() {
+        bail!("`{}`: {}", show(command), output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// The standard output of a command that only asks, without a word to the user; `None` if it is not there or fails.
 pub(crate) fn ask(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;

@@ -33,7 +33,13 @@ impl Tally {
         Self { passed, failed }
     }
 
-    /// Counts a group as one failure if cargo failed with no failed test: it did not compile, or a program died.
+    /// What the last line of another `cargo xtask test` says, if it came to that line.
+    pub(crate) fn of_last_line(output: &str) -> Option<Self> {
+        let (passed, failed) = output.lines().last()?.strip_suffix(" failed")?.split_once(" passed, ")?;
+        Some(Self { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
+    }
+
+    /// Counts a group as one failure if it failed with no failed test: it did not compile, or a program died.
     pub(crate) fn finish(mut self, group: &str, success: bool) -> Self {
         if !success && self.failed == 0 {
             eprintln!(
@@ -101,6 +107,14 @@ mod tests {
     fn a_program_that_dies_without_a_result_is_a_failure() {
         assert_eq!(read(&[OK]).finish("unit", false).to_string(), "3 passed, 1 failed");
         assert_eq!(read(&[FAILED]).finish("unit", false).to_string(), "1 passed, 2 failed");
+    }
+
+    #[test]
+    fn the_last_line_of_another_run_is_read_as_it_is_written() {
+        let tally = read(&[OK, FAILED]);
+        assert_eq!(Tally::of_last_line(&format!("{OK}\n{tally}\n")), Some(tally));
+        assert_eq!(Tally::of_last_line("4 passed, 2 failed\nerror: no space left"), None);
+        assert_eq!(Tally::of_last_line(""), None);
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::command;
@@ -25,26 +24,17 @@ pub(super) const TOOLS: [&str; 4] = ["ip", "bridge", "ethtool", "tc"];
 /// Builds the suites; the path of each by its name.
 pub(super) fn build() -> Result<BTreeMap<String, PathBuf>> {
     let mut cargo = command::cargo();
-    cargo.args(["test", "--package", "lb-tests", "--no-run", "--message-format=json-render-diagnostics"]);
+    // With the features of the whole workspace, with which `cargo xtask test` has built their dependencies.
+    cargo.args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     for suite in SUITES {
         cargo.args(["--test", suite]);
     }
-    let messages = output(&mut cargo)?;
+    let messages = command::output(&mut cargo)?;
     let programs = messages.lines().filter_map(executable).collect::<BTreeMap<_, _>>();
     for program in SUITES.into_iter().chain(["guest_init", "pod"]) {
         ensure!(programs.contains_key(program), "cargo did not name the program {program}");
     }
     Ok(programs)
-}
-
-fn output(cargo: &mut Command) -> Result<String> {
-    let shown = command::show(cargo);
-    eprintln!("+ {shown}");
-    let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("`{shown}`: {}", output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The program that a message of cargo's reports, and the name of its target.
