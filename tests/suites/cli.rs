@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Output},
 };
 
@@ -67,6 +69,7 @@ fn wrong_usage_exits_2_with_a_hint() {
         ("trce tcp", "a similar subcommand exists: 'trace'"),
         ("trace tcp 198.51.100.7 203.0.113.10:80", "SOURCE"),
         ("trace gre 198.51.100.7:1 203.0.113.10:80", "[possible values: tcp, udp, sctp, icmp]"),
+        ("trace tcp 198.51.100.7 203.0.113.10:80", "Usage: sluice trace"),
         ("trace icmp 198.51.100.7:1 203.0.113.10", "write 198.51.100.7 alone"),
         ("monitor -r no-rout", "a similar value exists: 'no-route'"),
         ("top --interval 0", "0.1 to 3600"),
@@ -98,6 +101,31 @@ fn without_a_data_plane_every_look_at_it_says_so_and_exits_1() {
         assert!(text.contains("is the agent running on this node?"), "{line}: {text}");
     }
     assert!(sluice("cleanup").status.success());
+}
+
+#[test]
+fn a_directory_that_may_not_be_looked_into_is_not_called_empty() {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir_all(base.path().join("pins/v1/maps")).unwrap();
+    fs::set_permissions(base.path(), Permissions::from_mode(0o000)).unwrap();
+    let output = |line: &str| {
+        // Root without capabilities is held by the modes of files, as anybody is, and reaches the program wherever it lies.
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--inh-caps=-all", "--bounding-set=-all", "--"]).arg(binary().unwrap());
+            command
+        } else {
+            Command::new(binary().unwrap())
+        };
+        command.args(line.split_whitespace()).arg("--bpf-dir").arg(base.path().join("pins"));
+        command.output().unwrap()
+    };
+    let [cleanup, doctor] = ["cleanup", "doctor"].map(output);
+    fs::set_permissions(base.path(), Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(cleanup.status.code(), Some(1), "{}", String::from_utf8_lossy(&cleanup.stdout));
+    assert!(stderr(&cleanup).contains("run as root"), "{}", stderr(&cleanup));
+    let text = String::from_utf8(doctor.stdout).unwrap();
+    assert!(text.contains("whether an agent runs cannot be told"), "{text}");
 }
 
 #[test]

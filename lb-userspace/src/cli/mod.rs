@@ -62,7 +62,7 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
         Command::Agent(options) => Ok(agent::main(&PinDir::new(bpf_dir), options)),
         Command::Get(args) => get::run(bpf_dir, args, out),
         Command::Trace(args) => {
-            let packet = args.packet().unwrap_or_else(|message| wrong_usage(&message));
+            let packet = args.packet().unwrap_or_else(|message| wrong_usage("trace", &message));
             trace::run(bpf_dir, args, &packet, out)
         }
         Command::Monitor(args) => monitor::run(bpf_dir, args, out),
@@ -86,7 +86,10 @@ fn run(sluice: &Sluice, out: &mut impl io::Write) -> Result<ExitCode, CliError> 
     }
 }
 
-/// Ends the process as clap does for words that it refuses by itself.
-fn wrong_usage(message: &str) -> ! {
-    Sluice::command().error(ErrorKind::ValueValidation, message).exit()
+/// Ends the process as clap does for words that it refuses by itself, with the usage of the verb.
+fn wrong_usage(verb: &str, message: &str) -> ! {
+    let mut command = Sluice::command();
+    command.build();
+    let command = command.find_subcommand(verb).cloned().unwrap_or(command);
+    command.clone().error(ErrorKind::ValueValidation, message).exit()
 }

@@ -49,8 +49,11 @@ pub struct Removed {
 /// # Errors
 /// Where an agent runs, or a pin cannot be removed.
 pub fn cleanup(dir: &PinDir) -> Result<Removed, CleanupError> {
-    if !dir.base().exists() {
-        return Ok(Removed::default());
+    // Where a directory above it is closed to this process, whether it exists cannot be told.
+    match dir.base().try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(Removed::default()),
+        Err(source) => return Err(PinError::Io { path: dir.base().to_owned(), source }.into()),
     }
     let _lock = Lock::take(dir)?;
     let mut removed = Removed::default();

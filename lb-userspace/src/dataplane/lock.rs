@@ -11,7 +11,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use super::pin::PinDir;
+use super::pin::{PinDir, mend};
 
 /// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum LockError {
         dir: String,
     },
     /// Anything else.
-    #[error("locking {dir}: {source}")]
+    #[error("locking {dir}: {source}{}", mend(source))]
     Io {
         /// The directory.
         dir: String,

@@ -34,13 +34,22 @@ pub enum PinError {
         path: PathBuf,
     },
     /// Creating, listing or removing failed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), mend(source))]
     Io {
         /// File or directory.
         path: PathBuf,
         /// What the file system said.
         source: io::Error,
     },
+}
+
+/// What to do about an error of the file system, as the end of a message; empty where the error says it.
+pub(super) fn mend(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "; run as root, or as the user of the agent"
+    } else {
+        ""
+    }
 }
 
 /// The pin directory: `<bpf-dir>/v<LAYOUT_VERSION>/{maps,links,programs}`.

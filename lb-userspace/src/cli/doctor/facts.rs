@@ -55,6 +55,8 @@ pub(crate) struct Facts {
 /// What the pinned maps hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DataPlane {
+    /// Devices that its maps know.
+    pub(crate) interfaces: usize,
     /// Frontends, catch-alls left out.
     pub(crate) frontends: Vec<Frontend>,
     /// How full the maps are.

@@ -59,6 +59,7 @@ fn healthy() -> Facts {
         agent_runs: Some(true),
         denied: false,
         data_plane: Some(DataPlane {
+            interfaces: 2,
             frontends: vec![frontend(FrontendType::ExternalIP, "default/web:http")],
             maps: vec![
                 Usage { map: map::FLOWS, used: 10, capacity: 100, flag: Some("--max-flows") },
@@ -261,6 +262,16 @@ fn a_data_plane_of_another_network_namespace_is_told_apart_from_a_broken_one() {
     assert_eq!(
         complaints(&facts),
         "Fail programs: none of the data plane's devices is in this network namespace"
+    );
+}
+
+#[test]
+fn a_data_plane_whose_agent_took_no_device_is_told_apart_from_one_that_is_elsewhere() {
+    let mut facts = Facts { devices: Vec::new(), ..healthy() };
+    facts.data_plane.as_mut().unwrap().interfaces = 0;
+    assert_eq!(
+        complaints(&facts),
+        "Fail programs: the data plane has no device: no packet meets its programs"
     );
 }
 

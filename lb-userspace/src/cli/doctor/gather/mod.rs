@@ -100,7 +100,7 @@ fn version(release: &str) -> (u8, u8) {
 
 /// Whether the lock that an agent holds can be taken: it is let go at once.
 fn agent_runs(dir: &PinDir) -> Option<bool> {
-    if !dir.base().exists() {
+    if !dir.base().try_exists().ok()? {
         return Some(false);
     }
     match Lock::take(dir) {
@@ -155,7 +155,7 @@ fn data_plane(
     let uplinks = uplinks.map(|(index, _)| *index).collect();
     let mut vips = vips(pinned, &services, &names)?;
     let Reach { silent, unrouted } = reach::gather(backends.values(), &mut vips, present, &uplinks)?;
-    Ok(DataPlane { frontends, maps, dsr, vips, silent, unrouted })
+    Ok(DataPlane { interfaces: interfaces.len(), frontends, maps, dsr, vips, silent, unrouted })
 }
 
 /// Addresses of frontends that are no node ports, and what the Service ports behind them have had.

@@ -3,9 +3,17 @@
 use super::{Device, Facts, Finding, Role, Status, finding, node::TCX_KERNEL, pass};
 use crate::dataplane::attach::Hook;
 
-/// A data plane whose devices are all somewhere else.
+/// A data plane without devices, or whose devices are all somewhere else.
 pub(super) fn elsewhere(facts: &Facts) -> Option<Finding> {
     is_elsewhere(facts).then(|| {
+        if facts.data_plane.as_ref().is_some_and(|data_plane| data_plane.interfaces == 0) {
+            return finding(
+                "programs",
+                Status::Fail,
+                "the data plane has no device: no packet meets its programs",
+                "start `sluice agent`; where it ends, or runs already, its log says why it took no device",
+            );
+        }
         finding(
             "programs",
             Status::Fail,
