@@ -1,5 +1,7 @@
 //! Dashboard and alert rules against what an exporter says.
 
+pub mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;

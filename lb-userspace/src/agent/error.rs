@@ -17,7 +17,11 @@ Exit codes:
   4  the kernel is too old
   5  a device of --interface does not exist or cannot be an uplink, or there is no uplink at all
   6  an uplink runs somebody else's XDP program, or the programs of an agent with another --bpf-dir
-  7  another agent uses the same --bpf-dir";
+  7  another agent uses the same --bpf-dir
+
+Logs go to standard error:
+  SLUICE_LOG         what is logged, as `info` or `warn,lb_sources=debug`; `sluice log-level` changes it later [default: info]
+  SLUICE_LOG_FORMAT  `text` or `json` [default: text on a terminal, json elsewhere]";
 
 /// Why the agent ended, or could not start.
 #[derive(Debug, thiserror::Error)]

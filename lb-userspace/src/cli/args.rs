@@ -127,6 +127,9 @@ pub(crate) enum Report {
 
 /// `sluice doctor`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing failed (warnings and notes leave it 0), 1 something is FAIL, 2 wrong usage."
+)]
 pub(crate) struct DoctorArgs {
     /// Source ports.
     #[command(flatten)]
@@ -138,6 +141,7 @@ pub(crate) struct DoctorArgs {
 
 /// `sluice check`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 no errors (warnings leave it 0), 1 errors, 2 wrong usage.")]
 pub(crate) struct CheckArgs {
     /// A file or a folder of manifests, the file of --external-ip-policy, or - for standard input; may be repeated.
     #[arg(short, long, required = true, num_args = 1.., value_name = "FILE")]

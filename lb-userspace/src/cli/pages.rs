@@ -36,7 +36,9 @@ fn the_page_of_flags_has_every_flag_of_both_programs() {
     let mut page = String::from(
         "# Every flag\n\
          Made by the tests `cli::pages` of `lb-userspace` from the command lines: after a change, run them with `SLUICE_WRITE_DOCS=1`.\n\
-         A flag counts before its environment variable. `--help` says the same.\n",
+         A flag counts before its environment variable. `--help` says the same.\n\n\
+         Two variables have no flag, and both programs read them: `SLUICE_LOG` is what is logged (`info` unless it says otherwise; `debug`, or\n\
+         `warn,lb_sources=debug`; `sluice log-level` changes it later), `SLUICE_LOG_FORMAT` is `text` or `json` (text on a terminal, else JSON).\n",
     );
     for mut program in programs() {
         program.build();

@@ -1,7 +1,7 @@
-//! Dashboard and alert rules ask for nothing that the proxy does not say.
+//! Dashboard and alert rules ask for nothing that the proxy does not say, and `docs/metrics-ingress.md` lists all of it.
 
 use lb_tests::{
-    monitoring::{Exporter, missing},
+    monitoring::{Exporter, missing, page},
     wait,
 };
 
@@ -10,8 +10,13 @@ use super::{
     site::{Site, ingress, possible, service},
 };
 
+const HEAD: &str = "# Metrics of the proxy
+Served on `--admin` under `/metrics`, in the OpenMetrics format; the agent has [its own](metrics.md). Made by the test
+`proxy_e2e monitoring` from what a proxy says: after a change, run it as root with `SLUICE_WRITE_DOCS=1`.
+";
+
 #[test]
-fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
+fn every_metric_of_the_dashboard_and_the_alerts_is_there_and_in_the_documentation() {
     if !possible() {
         return;
     }
@@ -29,10 +34,12 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
     assert_eq!(site.get("a.example", "/", &[]).status, 200);
     assert_eq!(site.get("b.example", "/", &[]).status, 502);
     let nothing: Vec<String> = Vec::new();
-    let mut lacking = nothing.clone();
+    let (mut text, mut lacking) = (String::new(), nothing.clone());
     let complete = wait::until_true("requests are counted", || {
-        lacking = missing(Exporter::Proxy, &site.admin("/metrics").unwrap().1);
+        text = site.admin("/metrics").unwrap().1;
+        lacking = missing(Exporter::Proxy, &text);
         lacking.is_empty()
     });
     assert_eq!(lacking, nothing, "{complete:?}");
+    page::hold("metrics-ingress.md", HEAD, &text).unwrap();
 }
