@@ -103,20 +103,32 @@ fn without_a_data_plane_every_look_at_it_says_so_and_exits_1() {
     assert!(sluice("cleanup").status.success());
 }
 
+/// The program for root without capabilities: held by the modes of files, as anybody is, and reached wherever it lies.
+fn without_capabilities() -> Command {
+    let program = binary().unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--inh-caps=-all", "--bounding-set=-all", "--"]).arg(program);
+    command
+}
+
+#[test]
+fn logs_as_text_have_no_colours_outside_of_a_terminal() {
+    let output = without_capabilities().arg("agent").env("SLUICE_LOG_FORMAT", "text").output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("ERROR missing CAP_NET_ADMIN") && !text.contains('\x1b'), "{text:?}");
+}
+
 #[test]
 fn a_directory_that_may_not_be_looked_into_is_not_called_empty() {
     let base = tempfile::tempdir().unwrap();
     fs::create_dir_all(base.path().join("pins/v1/maps")).unwrap();
     fs::set_permissions(base.path(), Permissions::from_mode(0o000)).unwrap();
     let output = |line: &str| {
-        // Root without capabilities is held by the modes of files, as anybody is, and reaches the program wherever it lies.
-        let mut command = if nix::unistd::geteuid().is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--inh-caps=-all", "--bounding-set=-all", "--"]).arg(binary().unwrap());
-            command
-        } else {
-            Command::new(binary().unwrap())
-        };
+        let mut command = without_capabilities();
         command.args(line.split_whitespace()).arg("--bpf-dir").arg(base.path().join("pins"));
         command.output().unwrap()
     };

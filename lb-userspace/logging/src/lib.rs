@@ -66,6 +66,8 @@ pub fn start() -> Level {
         _ => !io::stderr().is_terminal(),
     };
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    // Colours are for eyes: `text` in a file or a journal has none. NO_COLOR counts too (no-color.org).
+    let lines = if io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // Fails only where a subscriber was set before: then logs go there.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

@@ -99,6 +99,8 @@ pub(super) fn summary(rates: &Rates) -> String {
 
 /// A rate: with a decimal only where that says more.
 pub(super) fn number(rate: f64) -> String {
+    // Of nothing at all the sum is -0.0, which would be printed with its sign.
+    let rate = rate + 0.0;
     if rate > 0.0 && rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
@@ -133,6 +135,12 @@ mod tests {
         shop       db    -     50         4.8KiB   25         0B             5.0          107    2
         default    web   -     15         1.4KiB   7.5        0B             1.5          20     3
         ");
+    }
+
+    #[test]
+    fn a_node_without_traffic_has_rates_of_zero() {
+        let text = summary(&Rates { entries: [0, 100], ..Rates::default() });
+        assert_eq!(text, "services 0, new flows 0/s, flow table 0 of 100 entries (0 %), drops 0/s");
     }
 
     #[test]
