@@ -72,6 +72,8 @@ fn wrong_usage_exits_2_with_a_hint() {
         ("trace tcp 198.51.100.7 203.0.113.10:80", "Usage: sluice trace"),
         ("trace icmp 198.51.100.7:1 203.0.113.10", "write 198.51.100.7 alone"),
         ("monitor -r no-rout", "a similar value exists: 'no-route'"),
+        ("log-level --admin 127.0.0.1", "ADDRESS:PORT"),
+        ("bugreport --ingress-admin 9480", "ADDRESS:PORT"),
         ("top --interval 0", "0.1 to 3600"),
         ("top --once --iterations 2", "cannot be used with"),
         ("monitor --rate 0", "1..=1000000"),

@@ -15,9 +15,15 @@ pub(crate) struct AdminFlag {
         env = "SLUICE_ADMIN",
         hide_env_values = true,
         value_name = "ADDR",
-        default_value = "127.0.0.1:9470"
+        default_value = "127.0.0.1:9470",
+        value_parser = address
     )]
     pub(crate) admin: SocketAddr,
+}
+
+/// Where a program of this node answers.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6".to_owned())
 }
 
 /// What it gives forwarded connections.

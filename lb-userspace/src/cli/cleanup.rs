@@ -57,7 +57,8 @@ fn print(
     }
     writeln!(out, "{gone} {} pinned maps and programs under {}", removed.pins, bpf_dir.display())?;
     if removed.neighbours > 0 {
-        writeln!(out, "{gone} {} neighbour entries", removed.neighbours)?;
+        let entries = if removed.neighbours == 1 { "entry" } else { "entries" };
+        writeln!(out, "{gone} {} neighbour {entries}", removed.neighbours)?;
     }
     Ok(())
 }

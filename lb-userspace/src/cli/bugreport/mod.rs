@@ -17,7 +17,10 @@ use k8s_openapi::jiff::Timestamp;
 use nix::sys::utsname::uname;
 
 use self::archive::Archive;
-use super::{CliError, agent_flags::AdminFlag};
+use super::{
+    CliError,
+    agent_flags::{self, AdminFlag},
+};
 
 /// `sluice bugreport`.
 #[derive(Debug, Args)]
@@ -34,7 +37,7 @@ pub(crate) struct BugreportArgs {
     #[command(flatten)]
     agent: AdminFlag,
     /// --admin of a proxy on this node, whose metrics are wanted too.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = agent_flags::address)]
     ingress_admin: Option<SocketAddr>,
     /// A log to take the end of, beside those of journald and of the kubelet; may be repeated.
     #[arg(long, value_name = "FILE")]
