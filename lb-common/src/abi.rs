@@ -3,7 +3,7 @@
 /// Version of every key and value layout in this crate; part of the pin directory's name, so that an agent never
 /// opens maps of another layout. `tests/layout.rs` fails when a layout changes and this number, or [`map::since`], does
 /// not.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Map names as the kernel sees them (at most 15 bytes, `BPF_OBJ_NAME_LEN` - 1).
 pub mod map {
@@ -93,6 +93,7 @@ pub mod map {
     /// it can work on the same map.
     pub fn since(name: &str) -> u32 {
         match name {
+            SERVICE_STATS => 5,
             DROPS | LIMITS | MONITOR | SAMPLER | EVENTS => 4,
             NAMES => 3,
             _ => 2,

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::counters::counters;
 
-/// One CPU's counters of a Service port, 40 bytes.
+/// One CPU's counters of a Service port, 48 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ServiceStats {
@@ -18,6 +18,22 @@ pub struct ServiceStats {
     pub reply_bytes: u64,
     /// Flows opened.
     pub new_flows: u64,
+    /// Packets from clients that were dropped, or answered in an endpoint's stead.
+    pub drops: u64,
+}
+
+impl ServiceStats {
+    /// Of two CPUs together.
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+            reply_packets: self.reply_packets.wrapping_add(other.reply_packets),
+            reply_bytes: self.reply_bytes.wrapping_add(other.reply_bytes),
+            new_flows: self.new_flows.wrapping_add(other.new_flows),
+            drops: self.drops.wrapping_add(other.drops),
+        }
+    }
 }
 
 counters! {

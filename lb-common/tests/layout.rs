@@ -139,7 +139,7 @@ fn listing() -> String {
         Sampler { due left_out lost }
         Service { id flags ring ring_size local_ring local_ring_size affinity _pad }
         ServiceKey { address port_be protocol _pad }
-        ServiceStats { packets bytes reply_packets reply_bytes new_flows }
+        ServiceStats { packets bytes reply_packets reply_bytes new_flows drops }
         SourceRangeKey { prefix_len service_be address }
         VlanTag { protocol_be id_be }
     };

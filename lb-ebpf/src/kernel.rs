@@ -20,7 +20,7 @@ use lb_common::{
     ring::CHUNK_SLOTS,
     service::{SERVICE_CATCH_ALL, Service, ServiceKey},
     source_range::SourceRangeKey,
-    stat::{ServiceStats, Stat},
+    stat::Stat,
     tcp::State,
     time::Tick,
     trace::Step,
@@ -29,10 +29,10 @@ use lb_common::{
 
 use crate::{
     buffer::Buffer,
-    clock,
+    clock, counters,
     family::Family,
     fib,
-    maps::{self, add, inserted},
+    maps::{self, inserted},
     trace::{note, tracing},
     words::copy,
 };
@@ -312,34 +312,27 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
 
     #[inline(always)]
     fn count_packet(&self, service: u32, reply: bool, bytes: u64) {
-        let Some(stats) = maps::SERVICE_STATS.get_ptr_mut(service).filter(|_| !tracing()) else {
-            return;
-        };
-        // SAFETY: this CPU's counters.
-        let stats: &mut ServiceStats = unsafe { &mut *stats };
-        if reply {
-            stats.reply_packets += 1;
-            stats.reply_bytes += bytes;
-        } else {
-            stats.packets += 1;
-            stats.bytes += bytes;
-        }
+        counters::packet(service, reply, bytes);
     }
 
     #[inline(always)]
     fn count_flow(&self, service: u32) {
-        // SAFETY: this CPU's counters.
-        add(maps::SERVICE_STATS.get_ptr_mut(service).map(|stats| unsafe { &raw mut (*stats).new_flows }), 1);
+        counters::new_flow(service);
+    }
+
+    #[inline(always)]
+    fn count_service_drop(&self, service: u32) {
+        counters::service_drop(service);
     }
 
     #[inline(always)]
     fn count_drop(&self, reason: u32) {
-        add(maps::DROPS.get_ptr_mut(reason), 1);
+        counters::add(maps::DROPS.get_ptr_mut(reason), 1);
     }
 
     #[inline(always)]
     fn count(&self, stat: Stat) {
-        add(maps::STATS.get_ptr_mut(stat as u32), 1);
+        counters::add(maps::STATS.get_ptr_mut(stat as u32), 1);
     }
 
     #[inline(always)]

@@ -31,8 +31,6 @@ use lb_common::{
     workspace::Workspace,
 };
 
-use crate::trace::tracing;
-
 /// Counters of services; ids are dense, so as many as there may be services.
 #[map(name = "service_stats")]
 pub(crate) static SERVICE_STATS: PerCpuArray<ServiceStats> =
@@ -161,16 +159,5 @@ pub(crate) fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
         Ok(()) => Ok(()),
         Err(EEXIST) => Err(InsertError::Exists),
         Err(_) => Err(InsertError::Full),
-    }
-}
-
-/// Adds to a counter of this CPU, which nothing else writes meanwhile.
-#[inline(always)]
-pub(crate) fn add(counter: Option<*mut u64>, amount: u64) {
-    if let Some(counter) = counter
-        && !tracing()
-    {
-        // SAFETY: the map returned the pointer; BPF programs do not migrate, and softirqs do not nest.
-        unsafe { *counter += amount };
     }
 }

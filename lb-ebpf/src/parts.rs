@@ -96,9 +96,7 @@ macro_rules! parts {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $refused(ctx: *mut $context, refusal: u32) -> u32 {
-            if monitor::is_there() {
-                lb_common::pipeline::tell_refusal(&mut $hook(ctx), refusal);
-            }
+            lb_common::pipeline::refused(&mut $hook(ctx), refusal);
             0
         }
 
@@ -136,7 +134,7 @@ pub(crate) mod xdp {
         pipeline::{Action, Verdict},
     };
 
-    use crate::{family::Family, kernel::Kernel, monitor, xdp::Frame};
+    use crate::{family::Family, kernel::Kernel, xdp::Frame};
 
     #[inline(always)]
     fn hook<A: Family>(ctx: *mut xdp_md) -> Kernel<Frame, A> {
@@ -180,7 +178,7 @@ macro_rules! tcx {
                 pipeline::{Action, Verdict},
             };
 
-            use crate::{family::Family, kernel::Kernel, monitor, skb::Skb};
+            use crate::{family::Family, kernel::Kernel, skb::Skb};
 
             #[inline(always)]
             fn hook<A: Family>(ctx: *mut __sk_buff) -> Kernel<Skb<$egress, { $l3 }>, A> {

@@ -258,16 +258,14 @@ impl Programs {
         self.counter(map::STATS, stat as u32)
     }
 
-    /// Counters of a service id, summed over CPUs: packets, reply packets, new flows.
+    /// Counters of a service id, all CPUs together.
     ///
     /// # Errors
     /// What the map answers.
-    pub fn service_stats(&mut self, id: u32) -> Result<(u64, u64, u64)> {
+    pub fn service_stats(&mut self, id: u32) -> Result<ServiceStats> {
         let map = self.ebpf.map_mut(map::SERVICE_STATS).context("no such map")?;
         let stats: PerCpuArray<_, ServiceStats> = PerCpuArray::try_from(map)?;
-        Ok(stats.get(&id, 0)?.iter().fold((0, 0, 0), |sum, cpu| {
-            (sum.0 + cpu.packets, sum.1 + cpu.reply_packets, sum.2 + cpu.new_flows)
-        }))
+        Ok(stats.get(&id, 0)?.iter().copied().fold(ServiceStats::default(), ServiceStats::plus))
     }
 
     fn counter(&mut self, name: &str, index: u32) -> Result<u64> {

@@ -267,6 +267,10 @@ impl<P: Place, A: Family> Hook for Host<'_, P, A> {
         self.tables.service_stats.borrow_mut().entry(service).or_default().new_flows += 1;
     }
 
+    fn count_service_drop(&self, service: u32) {
+        self.tables.service_stats.borrow_mut().entry(service).or_default().drops += 1;
+    }
+
     fn count_drop(&self, reason: u32) {
         self.tables.drops.borrow_mut()[reason as usize] += 1;
     }

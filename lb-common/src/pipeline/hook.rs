@@ -200,6 +200,8 @@ pub trait Hook {
     fn count_packet(&self, service: u32, reply: bool, bytes: u64);
     /// Counts a new flow of a service.
     fn count_flow(&self, service: u32);
+    /// Counts a packet that was addressed to a service and was refused.
+    fn count_service_drop(&self, service: u32);
     /// Counts a drop by the number of its [`DropReason`](crate::drop_reason::DropReason).
     fn count_drop(&self, reason: u32);
     /// Counts an event.

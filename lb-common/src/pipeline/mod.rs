@@ -20,9 +20,9 @@ mod follow;
 mod fragment;
 mod header;
 mod hook;
-mod monitor;
 mod open;
 mod other;
+mod refused;
 mod send;
 mod tunnel;
 mod verdict;
@@ -35,9 +35,9 @@ pub use follow::keep_records;
 pub use hook::{
     FIB_FRAG_NEEDED, FIB_NO_NEIGHBOUR, FIB_NOT_FORWARDED, FIB_SUCCESS, Hook, InsertError, Route, Stage,
 };
-pub use monitor::tell_refusal;
 pub use open::{launch, open};
 pub use other::other;
+pub use refused::refused;
 pub use verdict::{Action, Verdict};
 
 use crate::{
@@ -89,7 +89,7 @@ pub fn run<H: Hook>(hook: &mut H) -> Verdict {
 fn workspace<'a, H: Hook>(hook: &H) -> Option<&'a mut Workspace<H::Address>> {
     // SAFETY: null or valid by `Hook`; taken once on each way, by `decide` or by `error::translate`, and meanwhile by
     // `claim`, `is_taken`, `keep_records` and `Hook::tell` only, whose callers do not touch theirs before they return;
-    // by `tell_refusal` when the way is over.
+    // by `refused` when the way is over.
     unsafe { hook.workspace().as_mut() }
 }
 
@@ -108,7 +108,7 @@ pub fn finish<H: Hook>(hook: &mut H) -> Verdict {
         }
     }
     if verdict.refusal() != 0 {
-        tell_refusal(hook, verdict.refusal());
+        refused(hook, verdict.refusal());
     }
     if verdict.action() == Action::Reject {
         verdict = answer(hook, verdict.number());

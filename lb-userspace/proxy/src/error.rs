@@ -8,7 +8,7 @@ Exit codes:
   0  ended on SIGTERM or SIGINT, after the drain
   1  any failure that has no code of its own
   2  wrong flags
-  3  an address to listen on is taken or not ours
+  3  an address to listen on is not ours, or taken by another program; another sluice-ingress of the same user may share it
 
 Logs go to standard error:
   SLUICE_LOG         what is logged, as `info` or `warn,lb_proxy=debug`; `sluice log-level --admin ADDR` changes it later [default: info]

@@ -12,15 +12,17 @@ use lb_tests::{
     packet::{ACK, FIN, RST, SYN, Spec, Tcp, read, read_icmp, tcp, udp},
 };
 
-use crate::setup::{FROM, REMOTE, TC_REDIRECT, TO_LOCAL, TO_REMOTE, XDP_DROP, XDP_TX, lab, tcx, xdp};
+use crate::setup::{FROM, REMOTE, TC_REDIRECT, TO_LOCAL, TO_REMOTE, XDP_DROP, XDP_TX, index, lab, tcx, xdp};
 
 const EMPTY: u16 = 90;
+const EMPTY_ID: u32 = 9;
+const REMOTE_ID: u32 = index::REMOTE_TCP;
 
 fn lab_with_empty_service(flags: u32) -> Lab {
     let mut lab = lab();
     for protocol in [TCP, UDP] {
         lab.programs
-            .set_empty_service(frontend(VIP, EMPTY, protocol), 9, SERVICE_EXTERNAL_IP | flags)
+            .set_empty_service(frontend(VIP, EMPTY, protocol), EMPTY_ID, SERVICE_EXTERNAL_IP | flags)
             .unwrap();
     }
     lab
@@ -120,6 +122,20 @@ fn a_ttl_that_runs_out_in_mid_connection_is_answered_too() {
     let out = xdp(&lab, &Spec { ttl: 1, ..tcp(FROM, TO_REMOTE, ACK) });
     assert_eq!((out.verdict, read_icmp(&out.packet).kind), (XDP_TX, (11, 0)));
     assert_eq!(lab.programs.drops(DropReason::TtlExpired).unwrap(), 1);
+}
+
+#[test]
+fn what_is_refused_counts_for_the_service_that_it_was_addressed_to() {
+    let mut lab = lab_with_empty_service(SERVICE_LOCAL | SERVICE_SILENT);
+    let drops = |lab: &mut Lab| [REMOTE_ID, EMPTY_ID].map(|id| lab.programs.service_stats(id).unwrap().drops);
+    xdp(&lab, &tcp(FROM, TO_REMOTE, SYN));
+    xdp(&lab, &tcp(FROM, (VIP, 9999), SYN));
+    assert_eq!(drops(&mut lab), [0, 0], "one was served, and one was for no service");
+    xdp(&lab, &Spec { ttl: 1, ..tcp(FROM, TO_REMOTE, ACK) });
+    assert_eq!(drops(&mut lab), [1, 0], "answered");
+    xdp(&lab, &udp(FROM, (VIP, EMPTY)));
+    tcx(&lab, program::TCX_INGRESS, &tcp(FROM, (VIP, EMPTY), SYN));
+    assert_eq!(drops(&mut lab), [1, 2], "dropped in silence");
 }
 
 #[test]

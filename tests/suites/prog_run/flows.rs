@@ -238,7 +238,7 @@ fn a_closed_connections_port_can_be_used_anew() {
     xdp(&lab, &tcp(POD, source, FIN));
     assert_eq!(xdp(&lab, &tcp(FROM, TO_REMOTE, SYN)).verdict, XDP_REDIRECT);
     assert_eq!(forward(&mut lab, &tcp(FROM, TO_REMOTE, SYN)).state, 0);
-    assert_eq!(lab.programs.service_stats(index::REMOTE_TCP).unwrap().2, 2);
+    assert_eq!(lab.programs.service_stats(index::REMOTE_TCP).unwrap().new_flows, 2);
 }
 
 #[test]

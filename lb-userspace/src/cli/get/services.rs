@@ -33,6 +33,7 @@ pub(crate) struct ServiceRow {
     reply_packets: u64,
     reply_bytes: u64,
     new_flows: u64,
+    drops: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
 }
@@ -74,6 +75,7 @@ impl Row for ServiceRow {
         Column::wide("REPLIES", |row| row.reply_packets.to_string()),
         Column::wide("REPLY-BYTES", |row| output::bytes(row.reply_bytes)),
         Column::wide("NEW-FLOWS", |row| row.new_flows.to_string()),
+        Column::wide("DROPS", |row| row.drops.to_string()),
         Column::wide("REFUSED", ServiceRow::shown_refusal),
     ];
 
@@ -122,6 +124,7 @@ impl ServiceRow {
             reply_packets: 0,
             reply_bytes: 0,
             new_flows: 0,
+            drops: 0,
             refused: Some(refused),
         }
     }
@@ -185,6 +188,7 @@ fn row(
         reply_packets: stats.reply_packets,
         reply_bytes: stats.reply_bytes,
         new_flows: stats.new_flows,
+        drops: stats.drops,
         refused: None,
     }
 }
@@ -222,8 +226,14 @@ mod tests {
         let vip = std::net::IpAddr::from([203, 0, 113, 10]).into();
         let node = std::net::IpAddr::from([172, 18, 0, 2]).into();
         let local = Backend { flags: backend::BACKEND_LOCAL, ..Backend::default() };
-        let stats =
-            ServiceStats { packets: 7, bytes: 2048, reply_packets: 5, reply_bytes: 640, new_flows: 1 };
+        let stats = ServiceStats {
+            packets: 7,
+            bytes: 2048,
+            reply_packets: 5,
+            reply_bytes: 640,
+            new_flows: 1,
+            drops: 2,
+        };
         vec![
             row(&ServiceKey::catch_all(vip), &catch_all, &names, &[], stats),
             row(
@@ -257,12 +267,12 @@ mod tests {
     #[test]
     fn the_wide_table_adds_counters_catch_alls_and_refusals() {
         insta::assert_snapshot!(text(Format::Wide, false), @r"
-        NAME                 PORT  TYPE        FRONTEND              ENDPOINTS  POLICY   ID  RING  PACKETS  BYTES   REPLIES  REPLY-BYTES  NEW-FLOWS  REFUSED
-        -                    -     CatchAll    203.0.113.10:*        0/0        Cluster  0   0     0        0B      0        0B           0          -
-        web                  http  ExternalIP  203.0.113.10:80/TCP   1/2        Cluster  1   251   7        2.0KiB  5        640B         1          -
-        dns                  -     NodePort    172.18.0.2:30053/UDP  0/0        Local    2   0     7        2.0KiB  5        640B         1          -
-        web                  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          ExternalIpNotAllowed: no
-        endpointslice/web-1  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          InvalidAddress: bad
+        NAME                 PORT  TYPE        FRONTEND              ENDPOINTS  POLICY   ID  RING  PACKETS  BYTES   REPLIES  REPLY-BYTES  NEW-FLOWS  DROPS  REFUSED
+        -                    -     CatchAll    203.0.113.10:*        0/0        Cluster  0   0     0        0B      0        0B           0          0      -
+        web                  http  ExternalIP  203.0.113.10:80/TCP   1/2        Cluster  1   251   7        2.0KiB  5        640B         1          2      -
+        dns                  -     NodePort    172.18.0.2:30053/UDP  0/0        Local    2   0     7        2.0KiB  5        640B         1          2      -
+        web                  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          0      ExternalIpNotAllowed: no
+        endpointslice/web-1  -     Refused     -                     0/0        -        0   0     0        0B      0        0B           0          0      InvalidAddress: bad
         ");
     }
 
@@ -291,7 +301,8 @@ mod tests {
           "bytes": 2048,
           "replyPackets": 5,
           "replyBytes": 640,
-          "newFlows": 1
+          "newFlows": 1,
+          "drops": 2
         }
         "#);
     }

@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 /// `sluice top`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal: q or Ctrl-C ends, p b r n f e a sort by a column, arrows scroll. Without one, or with --plain, \
-                  --once or --iterations: a table after each interval. Counters are the packet path's own; drops are \
-                  counted for the node, not for a Service."
+    after_help = "On a terminal: q or Ctrl-C ends, p b r n d f e a sort by a column, arrows scroll. Without one, or with --plain, \
+                  --once or --iterations: a table after each interval. Counters are the packet path's own. A Service's \
+                  drops are packets to its frontends that were refused; the node's, above, are replies and packets to no \
+                  frontend too."
 )]
 pub(crate) struct TopArgs {
     /// Services of this namespace [default: default].
@@ -47,6 +48,8 @@ pub(super) enum Sort {
     Replies,
     /// Flows opened.
     NewFlows,
+    /// Packets from clients that were refused.
+    Drops,
     /// Flows that are open.
     Flows,
     /// Endpoints.
@@ -63,6 +66,7 @@ impl Sort {
             'b' => Some(Self::Bytes),
             'r' => Some(Self::Replies),
             'n' => Some(Self::NewFlows),
+            'd' => Some(Self::Drops),
             'f' => Some(Self::Flows),
             'e' => Some(Self::Endpoints),
             'a' => Some(Self::Name),

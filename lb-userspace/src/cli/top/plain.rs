@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(100);
 type Column = (&'static str, fn(&ServiceRates) -> String);
 
 /// The first is the namespace's.
-pub(super) const COLUMNS: [Column; 10] = [
+pub(super) const COLUMNS: [Column; 11] = [
     ("NAMESPACE", |row| output::or_dash(&row.name.namespace)),
     ("NAME", |row| output::or_dash(&row.name.name)),
     ("PORT", |row| output::or_dash(&row.name.port)),
@@ -32,6 +32,7 @@ pub(super) const COLUMNS: [Column; 10] = [
     ("REPLIES/S", |row| number(row.reply_packets)),
     ("REPLY-BYTES/S", |row| bytes(row.reply_bytes)),
     ("NEW-FLOWS/S", |row| number(row.new_flows)),
+    ("DROPS/S", |row| number(row.drops)),
     ("FLOWS", |row| row.flows.to_string()),
     ("ENDPOINTS", |row| row.endpoints.to_string()),
 ];
@@ -131,9 +132,9 @@ mod tests {
     fn the_table_says_what_the_node_and_each_service_does() {
         insta::assert_snapshot!(text(&["-A"]), @r"
         services 2, new flows 6.5/s, flow table 7 of 100 entries (7 %), drops 2.0/s: unknown-port 2.0/s
-        NAMESPACE  NAME  PORT  PACKETS/S  BYTES/S  REPLIES/S  REPLY-BYTES/S  NEW-FLOWS/S  FLOWS  ENDPOINTS
-        shop       db    -     50         4.8KiB   25         0B             5.0          107    2
-        default    web   -     15         1.4KiB   7.5        0B             1.5          20     3
+        NAMESPACE  NAME  PORT  PACKETS/S  BYTES/S  REPLIES/S  REPLY-BYTES/S  NEW-FLOWS/S  DROPS/S  FLOWS  ENDPOINTS
+        shop       db    -     50         4.8KiB   25         0B             5.0          2.5      107    2
+        default    web   -     15         1.4KiB   7.5        0B             1.5          1.0      20     3
         ");
     }
 
@@ -147,8 +148,8 @@ mod tests {
     fn one_namespace_needs_no_column_for_it() {
         insta::assert_snapshot!(text(&[]), @r"
         services 2, new flows 6.5/s, flow table 7 of 100 entries (7 %), drops 2.0/s: unknown-port 2.0/s
-        NAME  PORT  PACKETS/S  BYTES/S  REPLIES/S  REPLY-BYTES/S  NEW-FLOWS/S  FLOWS  ENDPOINTS
-        web   -     15         1.4KiB   7.5        0B             1.5          20     3
+        NAME  PORT  PACKETS/S  BYTES/S  REPLIES/S  REPLY-BYTES/S  NEW-FLOWS/S  DROPS/S  FLOWS  ENDPOINTS
+        web   -     15         1.4KiB   7.5        0B             1.5          1.0      20     3
         ");
     }
 

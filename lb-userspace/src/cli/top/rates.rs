@@ -26,6 +26,7 @@ pub(super) struct ServiceRates {
     pub(super) reply_packets: f64,
     pub(super) reply_bytes: f64,
     pub(super) new_flows: f64,
+    pub(super) drops: f64,
     pub(super) flows: u64,
     pub(super) endpoints: usize,
 }
@@ -79,6 +80,7 @@ impl Rates {
             Sort::Bytes => (b.bytes + b.reply_bytes).total_cmp(&(a.bytes + a.reply_bytes)),
             Sort::Replies => b.reply_bytes.total_cmp(&a.reply_bytes),
             Sort::NewFlows => b.new_flows.total_cmp(&a.new_flows),
+            Sort::Drops => b.drops.total_cmp(&a.drops),
             Sort::Flows => Reverse(a.flows).cmp(&Reverse(b.flows)),
             Sort::Endpoints => Reverse(a.endpoints).cmp(&Reverse(b.endpoints)),
             Sort::Name => a.name.cmp(&b.name),
@@ -94,6 +96,7 @@ impl ServiceRates {
         self.reply_packets += gained(before.reply_packets, now.reply_packets) / seconds;
         self.reply_bytes += gained(before.reply_bytes, now.reply_bytes) / seconds;
         self.new_flows += gained(before.new_flows, now.new_flows) / seconds;
+        self.drops += gained(before.drops, now.drops) / seconds;
     }
 }
 
@@ -118,6 +121,7 @@ pub(super) mod tests {
             bytes: packets * 100,
             reply_packets: packets / 2,
             new_flows: packets / 10,
+            drops: packets / 20,
             ..ServiceStats::default()
         };
         let counters: BTreeMap<_, _> =

@@ -108,7 +108,7 @@ impl<'a> Screen<'a> {
             .row_highlight_style(Style::new().add_modifier(Modifier::BOLD))
             .column_spacing(2);
         frame.render_stateful_widget(table, body, &mut self.table);
-        let help = "q ends; sort by p packets, b bytes, r replies, n new flows, f flows, e endpoints, a name";
+        let help = "q ends; sort by p packets, b bytes, r replies, n new flows, d drops, f flows, e endpoints, a name";
         frame.render_widget(Line::from(help), foot);
     }
 }

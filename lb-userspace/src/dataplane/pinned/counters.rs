@@ -35,13 +35,7 @@ impl Pinned {
     /// Where the map does not answer.
     pub fn service_stats(&self, id: u32) -> Result<ServiceStats, PinnedError> {
         let per_cpu = self.service_stats.get(&id, 0).map_err(named(map::SERVICE_STATS))?;
-        Ok(per_cpu.iter().fold(ServiceStats::default(), |total, cpu| ServiceStats {
-            packets: total.packets.wrapping_add(cpu.packets),
-            bytes: total.bytes.wrapping_add(cpu.bytes),
-            reply_packets: total.reply_packets.wrapping_add(cpu.reply_packets),
-            reply_bytes: total.reply_bytes.wrapping_add(cpu.reply_bytes),
-            new_flows: total.new_flows.wrapping_add(cpu.new_flows),
-        }))
+        Ok(per_cpu.iter().copied().fold(ServiceStats::default(), ServiceStats::plus))
     }
 }
 
