@@ -190,9 +190,10 @@ fn a_million_new_flows_cost_those_that_exist_nothing() {
     println!(
         "{flows} new flows in {took:.1?}; of {halves} halves of the living (IPv4) the table kept {kept}"
     );
-    assert!(flows >= FLOOD && refused(&maps) == 0, "{flows}");
-    // An LRU keeps some of those that were used more than once.
-    assert!(kept < halves, "the table was flooded: {kept} of {halves}");
+    assert_eq!(refused(&maps), 0);
+    // Which halves it gives up is the LRU's choice: those used since it last looked stay, in one run all, in the next none.
+    let table = u64::from(Sizes::of_pinned(&cluster.agents[0].pins()).unwrap().flows);
+    assert!(flows >= FLOOD && FLOOD >= 10 * table, "{flows} new flows in a table of {table}");
     living.check();
 }
 
