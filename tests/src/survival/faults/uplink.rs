@@ -50,7 +50,13 @@ pub(super) fn added(world: &mut World, load: &Load) -> Result<u64> {
     );
     topology.answer_by_added_uplink(node, false)?;
     topology.route_vips_to(node)?;
-    load.settle()?;
+    // A flow keeps its next hop until the agent has heard of the route; a device that goes before takes frames with it.
+    let is_unused = || -> Result<bool> {
+        let before = frames(node, second_uplink::DEVICE)?;
+        load.settle()?;
+        Ok(frames(node, second_uplink::DEVICE)? == before)
+    };
+    wait::until_true("no flow uses the uplink that is to go", || is_unused().unwrap_or(false))?;
     topology.remove_uplink(node)?;
     wait::until_true("nothing of an uplink that was removed is left", || attached() == [false; 3])?;
     Ok(0)
