@@ -27,18 +27,30 @@ pub(super) struct Progress {
     pub(super) settled: AtomicU64,
     /// Steps that ended well, datagrams that were answered.
     pub(super) succeeded: AtomicU64,
+    /// The round that it is in.
+    pub(super) round: AtomicU64,
 }
 
 /// What the sessions share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) stop: AtomicBool,
+    stop: AtomicBool,
+    /// Raised for every session to end in order, and begin again.
+    round: AtomicU64,
     tally: Mutex<Tally>,
     notes: Mutex<Vec<String>>,
     sessions: Vec<Progress>,
 }
 
 impl Shared {
+    pub(super) fn ended(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn round(&self) -> u64 {
+        self.round.load(Ordering::Relaxed)
+    }
+
     pub(super) fn count(&self, change: impl FnOnce(&mut Tally)) {
         change(&mut self.tally());
     }
@@ -85,7 +97,7 @@ impl Load {
         let thread = from.spawn(move || async move {
             let mut tasks = JoinSet::new();
             for (number, (kind, target)) in sessions.into_iter().enumerate() {
-                tasks.spawn(Session { shared: Arc::clone(&state), number, target }.run(kind));
+                tasks.spawn(Session { shared: Arc::clone(&state), number, target, round: 0 }.run(kind));
             }
             tasks.join_all().await;
         })?;
@@ -122,6 +134,18 @@ impl Load {
         wait::until_true("every session of the load succeeds again", || {
             succeeded().iter().zip(&before).all(|(now, before)| now > before)
         })
+    }
+
+    /// Ends every session in order and begins it again: no flow is older than this. Returns once all are at work.
+    ///
+    /// # Errors
+    /// Where one does not get on.
+    pub fn renew(&self) -> Result<()> {
+        let round = self.shared.round.fetch_add(1, Ordering::Relaxed) + 1;
+        wait::until_true("every session of the load begins again", || {
+            self.shared.each(|session| &session.round).iter().all(|&now| now == round)
+        })?;
+        self.settle()
     }
 
     /// What was done so far.

@@ -54,13 +54,17 @@ pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) number: usize,
     pub(super) target: SocketAddr,
+    /// The load's round that it was begun in.
+    pub(super) round: u64,
 }
 
 impl Session {
     /// Goes on until the load ends, whatever happens.
-    pub(super) async fn run(self, kind: Kind) {
-        while !self.stops() {
-            let Err(error) = self.run_once(kind).await else { return };
+    pub(super) async fn run(mut self, kind: Kind) {
+        while !self.shared.ended() {
+            self.round = self.shared.round();
+            self.progress().round.store(self.round, Ordering::Relaxed);
+            let Err(error) = self.run_once(kind).await else { continue };
             match kind {
                 Kind::Tcp(load::Kind::Connections) => {
                     self.shared.count(|tally| tally.connections_failed += 1);
@@ -198,7 +202,7 @@ impl Observer for Session {
     }
 
     fn stops(&self) -> bool {
-        self.shared.stop.load(Ordering::Relaxed)
+        self.shared.ended() || self.shared.round() != self.round
     }
 }
 
