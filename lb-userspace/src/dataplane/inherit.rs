@@ -22,9 +22,10 @@ const FIRST_WITH_VERSIONS: u32 = 4;
 /// What the planner writes. These name one another's indices and ids, so they go together or not at all.
 const TABLES: [&str; 6] =
     [map::SERVICES, map::RINGS, map::BACKENDS, map::NAMES, map::SOURCE_RANGES, map::FILTER];
-/// What names indices and ids of [`TABLES`].
-const OF_TABLES: [&str; 6] =
-    [map::FLOWS, map::FLOWS6, map::RESTORE, map::RESTORE6, map::AFFINITY, map::SERVICE_STATS];
+/// What flows are made of: the halves and records of one flow go together too.
+const FLOWS: [&str; 4] = [map::FLOWS, map::FLOWS6, map::RESTORE, map::RESTORE6];
+/// What names indices and ids of [`TABLES`] beside the flows, which can do without.
+const OF_TABLES: [&str; 2] = [map::AFFINITY, map::SERVICE_STATS];
 
 /// What was inherited.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct Inherited {
 impl Inherited {
     /// True where every flow goes on.
     pub fn has_flows(&self) -> bool {
-        OF_TABLES.iter().all(|name| self.shared.contains(name))
+        FLOWS.iter().all(|name| self.shared.contains(name))
     }
 }
 
@@ -59,12 +60,14 @@ pub fn inherit(dir: &PinDir, sizes: &Sizes) -> Result<Option<Inherited>, PinErro
         let spec = specs.iter().find(|spec| spec.name == name);
         spec.is_some_and(|spec| pin_in(&layout, name).is_some_and(|pin| fits(spec, &pin)))
     };
-    let (tables, of_tables) = (TABLES.into_iter().all(usable), OF_TABLES.into_iter().all(usable));
+    let tables = TABLES.into_iter().all(usable);
+    let flows = tables && FLOWS.into_iter().all(usable);
     let (mut shared, mut fresh) = (Vec::new(), Vec::new());
     for name in map::PINNED {
         let wanted = match name {
             name if TABLES.contains(&name) => tables,
-            name if OF_TABLES.contains(&name) => tables && of_tables,
+            name if FLOWS.contains(&name) => flows,
+            name if OF_TABLES.contains(&name) => tables && usable(name),
             name => usable(name),
         };
         // What an agent of ours left that never served.
@@ -121,6 +124,8 @@ fn remove(path: &Path) -> Result<(), PinError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -134,8 +139,9 @@ mod tests {
 
     #[test]
     fn every_pinned_map_belongs_to_one_group_at_most() {
-        assert!(TABLES.iter().all(|name| map::PINNED.contains(name) && !OF_TABLES.contains(name)));
-        assert!(OF_TABLES.iter().all(|name| map::PINNED.contains(name)));
+        let names: Vec<_> = [&TABLES[..], &FLOWS, &OF_TABLES].concat();
+        assert!(names.iter().all(|name| map::PINNED.contains(name)));
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
     }
 
     #[test]

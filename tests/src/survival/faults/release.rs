@@ -36,7 +36,8 @@ pub(super) fn other_layout(world: &mut World, load: &Load) -> Result<u64> {
     let table = || MapInfo::from_pin(pins.map(map::FLOWS)).map(|info| info.id());
     let before = table()?;
     let other = pretend_other_layout(&pins)?;
-    let old = ["drops", "interfaces"].map(|name| other.join("maps").join(map_pin(name)));
+    let old =
+        [map::DROPS, map::INTERFACES, map::SERVICE_STATS].map(|name| other.join("maps").join(map_pin(name)));
     for pin in old {
         fs::rename(&pin, pin.with_file_name(format!("{}9", file_name(&pin)?)))?;
     }
