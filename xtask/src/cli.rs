@@ -52,6 +52,9 @@ enum Verb {
         /// How long; a round of faults that has begun is gone through.
         #[arg(long, value_name = "N", default_value_t = 10, requires = "soak")]
         minutes: u64,
+        /// Only faults whose names contain this; the time is divided among them.
+        #[arg(long, value_name = "TEXT", requires = "soak")]
+        fault: Option<String>,
         /// Which order of faults; a random one without, which is printed.
         #[arg(long, requires = "soak")]
         seed: Option<u64>,
@@ -112,7 +115,9 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { cleanup: true, .. } => demo::run(&["--cleanup"]),
         Verb::Demo { .. } => demo::run(&[]),
         Verb::Test { model: Some(packets), args, .. } => test::run_model(packets, &args),
-        Verb::Test { soak: true, minutes, seed, .. } => test::run_soak(minutes, seed),
+        Verb::Test { soak: true, minutes, fault, seed, .. } => {
+            test::run_soak(minutes, fault.as_deref(), seed)
+        }
         Verb::Test { group, filter, args, .. } => test::run(group, filter.as_deref(), &args),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { json, args } => bench::run(json.as_deref(), &args),

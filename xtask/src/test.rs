@@ -71,9 +71,9 @@ pub(crate) fn run_model(packets: u64, args: &[String]) -> Result<ExitCode> {
 }
 
 /// Has every fault of `docs/survival.md` happen again and again, under load.
-pub(crate) fn run_soak(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
+pub(crate) fn run_soak(minutes: u64, fault: Option<&str>, seed: Option<u64>) -> Result<ExitCode> {
     prepare()?;
-    soak::run(minutes, seed)
+    soak::run(minutes, fault, seed)
 }
 
 fn finish(total: Tally) -> ExitCode {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use fastrand::Rng;
 
 use super::{FAULTS, Fault, World, older_release, report::Report};
@@ -16,6 +16,8 @@ use super::{FAULTS, Fault, World, older_release, report::Report};
 pub struct Soak {
     /// How long; the faults of a round that has begun are gone through.
     pub time: Duration,
+    /// Only faults whose names have this text in them; all without.
+    pub fault: Option<String>,
     /// Where the order of the faults begins.
     pub seed: u64,
     /// The program of an older release, to go back to and to upgrade from.
@@ -34,15 +36,11 @@ impl Soak {
             self.seed,
             machine_load()
         );
+        let mut faults = self.faults()?;
         let mut world = World::new()?;
-        world.outage = self.time / 10;
-        let mut faults: Vec<Fault> = FAULTS.into();
-        match self.older_release {
-            Some(program) => {
-                world.set_older_release(program);
-                faults.push(older_release());
-            }
-            None => println!("NOT RUN: {}: no program of an older release", older_release().name),
+        world.outage = self.time / u32::try_from(faults.len())?;
+        if let Some(program) = self.older_release {
+            world.set_older_release(program);
         }
         let load = world.load()?;
         let (mut random, mut report, begun) = (Rng::with_seed(self.seed), Report::default(), Instant::now());
@@ -69,6 +67,21 @@ impl Soak {
             bail!("more was lost than may be:\n{}", failures.join("\n"));
         }
         Ok(())
+    }
+
+    /// Those that it is asked for.
+    fn faults(&self) -> Result<Vec<Fault>> {
+        let mut faults: Vec<Fault> = FAULTS.into();
+        if self.older_release.is_some() {
+            faults.push(older_release());
+        } else if self.fault.is_none() {
+            println!("NOT RUN: {}: no program of an older release", older_release().name);
+        }
+        if let Some(text) = &self.fault {
+            faults.retain(|fault| fault.name.contains(text));
+            ensure!(!faults.is_empty(), "no fault has `{text}` in its name; docs/survival.md has them all");
+        }
+        Ok(faults)
     }
 }
 

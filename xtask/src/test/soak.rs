@@ -11,12 +11,15 @@ use crate::{build, command, workspace};
 const OLDER_RELEASE: &str = "26343c37bc3dbc127c2c3eaacdff95bfddadcc3a";
 
 /// Runs it for so many minutes. The older release is built once for each machine.
-pub(super) fn run(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
+pub(super) fn run(minutes: u64, fault: Option<&str>, seed: Option<u64>) -> Result<ExitCode> {
     build::test_programs()?;
     let older = older_release()?;
     let mut soak = Command::new(build::release("soak"));
     soak.env("SLUICE_BIN", build::release("sluice")).args(["--minutes", &minutes.to_string()]);
     soak.arg("--older-release").arg(older);
+    if let Some(fault) = fault {
+        soak.args(["--fault", fault]);
+    }
     if let Some(seed) = seed {
         soak.args(["--seed", &seed.to_string()]);
     }
