@@ -1,7 +1,7 @@
 //! The virtual machine. Emulated: no access to KVM is needed, and none is had on most build machines.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
@@ -34,6 +34,8 @@ pub(super) fn run(image: &Path, initramfs: &Path) -> Result<Tally> {
 
 fn emulator(image: &Path, initramfs: &Path) -> Command {
     let mut qemu = Command::new("timeout");
+    // Otherwise it takes the emulator out of the terminal's foreground, where the first look at its settings stops it.
+    qemu.arg("--foreground").stdin(Stdio::null());
     qemu.args(["--kill-after=5", &DEADLINE.to_string(), "qemu-system-x86_64"]);
     qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     qemu.args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]);

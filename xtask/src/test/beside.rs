@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
@@ -48,7 +48,7 @@ fn run(group: &'static str) -> Result<Ended> {
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut xtask = Command::new("nice");
     xtask.args(["-n", NICENESS]).arg(env::current_exe()?).args(["test", group]);
-    let status = command::status(xtask.stdout(log.try_clone()?).stderr(log))?;
+    let status = command::status(xtask.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
     // Programs under test may print anything.
     let output = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
     Ok(Ended { group, output, status })
