@@ -70,7 +70,7 @@ fn an_ipv6_address_that_comes_while_the_agent_runs_is_served_and_its_way_kept_wa
 }
 
 #[test]
-fn a_change_of_ipv6_routes_makes_every_flow_look_at_its_way_again() {
+fn a_change_of_routes_makes_every_flow_look_at_its_way_again() {
     if !skip::need(skip::NETWORK) {
         return;
     }
@@ -79,9 +79,11 @@ fn a_change_of_ipv6_routes_makes_every_flow_look_at_its_way_again() {
     node.add_ipv6();
     let _agent = node.start(&[]);
     let maps = Pinned::open(&node.pins).unwrap();
-    for change in ["add", "del"] {
-        let before = maps.epoch().unwrap();
-        node.namespace.ip(&format!("route {change} 2001:db8:1::/64 via 2001:db8::2 dev eth0")).unwrap();
-        wait::until_true("a new epoch", || maps.epoch().unwrap() > before).unwrap();
+    for route in ["2001:db8:1::/64 via 2001:db8::2 dev eth0", "198.18.1.0/24 dev eth0"] {
+        for change in ["add", "del"] {
+            let before = maps.epoch().unwrap();
+            node.namespace.ip(&format!("route {change} {route}")).unwrap();
+            wait::until_true("a new epoch", || maps.epoch().unwrap() > before).unwrap();
+        }
     }
 }

@@ -34,8 +34,8 @@ fn broken_streams(metrics: &str) -> usize {
         .count()
 }
 
-/// What the agent could do harm to: the tables, and the programs on devices. Not the epoch: it follows routes and neighbours,
-/// which change by themselves, and an outage is long.
+/// What the agent could do harm to: the tables, the programs on devices, and in a short outage the epoch, which sends every
+/// flow to look at its way again. It follows routes and neighbours too, which change by themselves if there is time.
 fn state(world: &World) -> Result<impl PartialEq + std::fmt::Debug> {
     let pins = world.agent.pins();
     let maps = Pinned::open(&pins)?;
@@ -43,5 +43,6 @@ fn state(world: &World) -> Result<impl PartialEq + std::fmt::Debug> {
         .into_iter()
         .map(|name| Ok((name.clone(), pinned_link(&pins.links().join(name))?)))
         .collect::<Result<_>>()?;
-    Ok((maps.services()?, maps.backends()?, maps.names()?, maps.interfaces()?, links))
+    let epoch = world.outage.is_zero().then(|| maps.epoch()).transpose()?;
+    Ok((maps.services()?, maps.backends()?, maps.names()?, maps.interfaces()?, links, epoch))
 }

@@ -33,8 +33,7 @@ pub(super) fn other_settings(world: &mut World, load: &Load) -> Result<u64> {
 pub(super) fn other_layout(world: &mut World, load: &Load) -> Result<u64> {
     world.agent.terminate()?;
     let pins = world.agent.pins();
-    let table = || MapInfo::from_pin(pins.map(map::FLOWS)).map(|info| info.id());
-    let before = table()?;
+    let before = flow_table(&pins)?;
     let other = pretend_other_layout(&pins)?;
     let old =
         [map::DROPS, map::INTERFACES, map::SERVICE_STATS].map(|name| other.join("maps").join(map_pin(name)));
@@ -43,18 +42,21 @@ pub(super) fn other_layout(world: &mut World, load: &Load) -> Result<u64> {
     }
     world.agent.start_again()?;
     ensure!(!other.exists() && pins.root().exists(), "the layout was not taken over");
-    ensure!(table()? == before, "the flow table is another one");
+    ensure!(flow_table(&pins)? == before, "the flow table is another one");
     load.settle()?;
     Ok(0)
 }
 
 pub(super) fn other_flow_layout(world: &mut World, load: &Load) -> Result<u64> {
     world.agent.terminate()?;
-    let other = pretend_other_layout(&world.agent.pins())?;
+    let pins = world.agent.pins();
+    let before = flow_table(&pins)?;
+    let other = pretend_other_layout(&pins)?;
     let pin = other.join("maps").join(map_pin(map::FLOWS));
     fs::rename(&pin, pin.with_file_name("flows-0"))?;
     world.agent.start_again()?;
     ensure!(!other.exists(), "the layout was not taken over");
+    ensure!(flow_table(&pins)? != before, "the flow table is the same");
     load.settle()?;
     Ok(0)
 }
@@ -79,6 +81,11 @@ pub(super) fn older(world: &mut World, load: &Load) -> Result<u64> {
         "the upgrade broke {streams_broken} streams, refused {connections_failed} connections and lost {datagrams_lost} datagrams"
     );
     Ok(0)
+}
+
+/// Which flow table packets are translated by.
+fn flow_table(pins: &PinDir) -> Result<u32> {
+    Ok(MapInfo::from_pin(pins.map(map::FLOWS))?.id())
 }
 
 /// Makes what is pinned the work of a release with another layout.

@@ -1,8 +1,11 @@
 //! The node's device.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Result, ensure};
+use lb_common::flow::{FLOW_LOCAL, FLOW_REVERSE};
+use lb_userspace::dataplane::pinned::Pinned;
+use nix::net::if_::if_nametoindex;
 
 use super::super::{Load, World};
 use crate::{
@@ -43,6 +46,9 @@ pub(super) fn added(world: &mut World, load: &Load) -> Result<u64> {
     load.settle()?;
     topology.answer_by_added_uplink(node, true)?;
     load.settle()?;
+    let index = node.namespace.enter(|| if_nametoindex(second_uplink::DEVICE))?;
+    let all_moved = || moved(world, load, index).unwrap_or(false);
+    wait::until_true("every flow to another node is answered by the uplink that was added", all_moved)?;
     let [received, sent] = frames(node, second_uplink::DEVICE)?;
     ensure!(
         received > 100 && sent > 100,
@@ -60,6 +66,25 @@ pub(super) fn added(world: &mut World, load: &Load) -> Result<u64> {
     topology.remove_uplink(node)?;
     wait::until_true("nothing of an uplink that was removed is left", || attached() == [false; 3])?;
     Ok(0)
+}
+
+/// True where replies of other nodes leave by the device `index` in all IPv4 flows that carried any just now.
+fn moved(world: &World, load: &Load, index: u32) -> Result<bool> {
+    let maps = Pinned::open(&world.agent.pins())?;
+    let replies = || -> Result<HashMap<_, _>> {
+        let flows = maps.flows().collect::<Result<Vec<_>, _>>()?;
+        let replies =
+            flows.into_iter().filter(|(_, flow)| flow.flags & (FLOW_REVERSE | FLOW_LOCAL) == FLOW_REVERSE);
+        Ok(replies.map(|(key, flow)| (key, (flow.last_seen, flow.ifindex))).collect())
+    };
+    let before = replies()?;
+    load.settle()?;
+    let after = replies()?;
+    let mut carried = after
+        .iter()
+        .filter(|(key, (seen, _))| before.get(key).is_some_and(|(then, _)| then != seen))
+        .peekable();
+    Ok(carried.peek().is_some() && carried.all(|(_, (_, device))| *device == index))
 }
 
 /// Frames that a node's device received, and that it sent.
