@@ -2,43 +2,72 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use lb_logging::Level;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{sleep, timeout},
 };
 
-use crate::{Program, answer::answer, log_level};
+use crate::{
+    Program,
+    answer::{answer, text},
+    log_level,
+};
 
 /// Pause after a failure to accept.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The HTTP server for probes and Prometheus.
+/// What clients may take: the address may be anybody's to reach.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Connections at a time; more wait.
+    connections: usize,
+    /// From accepting to closing: as long as Prometheus waits for an answer by default (`scrape_timeout`).
+    patience: Duration,
+}
+
+/// The HTTP server for probes and Prometheus: one request a connection.
 #[derive(Clone)]
 pub struct Admin {
     program: Arc<dyn Program>,
     level: Level,
+    limits: Limits,
 }
 
 impl Admin {
     /// A server that tells of `program`, and changes the level at which it logs.
     pub fn new(program: Arc<dyn Program>, level: Level) -> Self {
-        Self { program, level }
+        let limits = Limits { connections: 64, patience: Duration::from_secs(10) };
+        Self { program, level, limits }
     }
 
     /// Answers until it is dropped; connections that are open then are answered still.
     pub async fn serve(self, listener: TcpListener) {
+        let slots = Arc::new(Semaphore::new(self.limits.connections));
         loop {
+            // Never closed, so always a permit.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    tokio::spawn(self.clone().converse(stream, peer.ip()));
+                    let conversation =
+                        timeout(self.limits.patience, self.clone().converse(stream, peer.ip()));
+                    tokio::spawn(async move {
+                        // A client that is cut off has had its time.
+                        let _ = conversation.await;
+                        drop(slot);
+                    });
                 }
                 // Out of file descriptors, most likely: others will close theirs.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection on the admin address");
-                    tokio::time::sleep(PAUSE).await;
+                    sleep(PAUSE).await;
                 }
             }
         }
@@ -50,15 +79,20 @@ impl Admin {
             async move {
                 Ok::<_, Infallible>(match request.uri().path() {
                     "/log-level" => log_level::answer(&admin.level, request, peer).await,
+                    "/metrics" => admin.measured(request).await,
                     _ => answer(&*admin.program, &request),
                 })
             }
         });
-        // The client's errors are its own; hyper's default header timeout needs the timer.
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+        // The client's errors are its own.
+        let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    /// Reading all counters takes a system call for each Service, which nothing else should wait for.
+    async fn measured(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let program = Arc::clone(&self.program);
+        let measured = spawn_blocking(move || answer(&*program, &request)).await;
+        measured.unwrap_or_else(|error| text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
     }
 }
 
@@ -66,7 +100,10 @@ impl Admin {
 mod tests {
     use std::{fmt, sync::LazyLock};
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
 
     use super::*;
 
@@ -118,6 +155,23 @@ mod tests {
         }
         assert!(told(&admin, "::1", PUT).await.starts_with("HTTP/1.1 200 "));
         assert_eq!(LEVEL.get(), "off");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_nothing_is_cut_off_and_the_next_is_served() {
+        let limits = Limits { connections: 1, patience: Duration::from_millis(100) };
+        let admin = Admin { limits, ..Admin::new(Arc::new(Idle), LEVEL.clone()) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(admin.serve(listener));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        silent.write_all(b"GET / HT").await.unwrap();
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        next.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(silent.read(&mut [0; 16]).await.unwrap_or(0), 0);
     }
 
     #[tokio::test]
