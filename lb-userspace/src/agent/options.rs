@@ -134,7 +134,8 @@ fn entries() -> clap::builder::RangedI64ValueParser<u32> {
     value_parser!(u32).range(16..=1 << 26)
 }
 
-fn admin(text: &str) -> Result<Admin, String> {
+/// Reads `--admin`.
+pub(crate) fn admin(text: &str) -> Result<Admin, String> {
     if matches!(text, "" | "none") {
         return Ok(Admin(None));
     }

@@ -4,21 +4,21 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::agent::options::{self, Ports};
+use crate::agent::options::{self, Admin, Ports};
 
 /// Where it is asked.
 #[derive(Debug, Args)]
 pub(crate) struct AdminFlag {
-    /// --admin of the agent, by its loopback address.
+    /// --admin of the agent, by its loopback address; `none` where it has none.
     #[arg(
         long,
         env = "SLUICE_ADMIN",
         hide_env_values = true,
         value_name = "ADDR",
         default_value = "127.0.0.1:9470",
-        value_parser = address
+        value_parser = options::admin
     )]
-    pub(crate) admin: SocketAddr,
+    pub(crate) admin: Admin,
 }
 
 /// Where a program of this node answers.

@@ -19,7 +19,11 @@ pub(crate) struct LogLevelArgs {
 
 /// Runs the verb: prints the level that is in force.
 pub(crate) fn run(args: &LogLevelArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
-    let address = args.program.admin;
+    let Some(address) = args.program.admin.0 else {
+        let message =
+            "--admin is `none`: the agent was told to listen nowhere, and its log level stays as it is";
+        return Err(CliError::Refused { message: message.to_owned() });
+    };
     let answer = match &args.level {
         Some(level) => http::ask(address, "PUT", "/log-level", level),
         None => http::ask(address, "GET", "/log-level", ""),

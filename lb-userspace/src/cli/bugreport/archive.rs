@@ -1,7 +1,7 @@
 //! The archive, and the list of what is in it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -46,9 +46,13 @@ struct Manifest<'a> {
 }
 
 impl Archive {
-    /// Begins one, that nobody else may read.
+    /// Begins one, that nobody else may read: a file of that name is replaced, because it may be somebody else's, and what
+    /// is no file stays.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        if fs::symlink_metadata(path).is_ok_and(|there| there.is_file()) {
+            fs::remove_file(path)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let tar = tar::Builder::new(GzEncoder::new(file, Compression::default()));
         Ok(Self { tar, parts: Vec::new(), now })
@@ -85,5 +89,28 @@ impl Archive {
         header.set_mode(0o600);
         header.set_mtime(self.now);
         self.tar.append_data(&mut header, format!("{FOLDER}/{name}"), bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn an_archive_is_its_owners_alone_and_follows_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.tar.gz");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        Archive::create(&path).unwrap().finish().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        assert_eq!(Archive::create(&link).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(target).unwrap(), "precious");
     }
 }

@@ -99,7 +99,9 @@ pub(super) fn all(bpf_dir: &Path, args: &BugreportArgs) -> Vec<Part> {
     add("top.txt", own("top -A --once --interval 1"));
     add("processes.txt", Source::Processes);
     for path in ["/metrics", "/readyz", "/log-level"] {
-        add(&format!("agent{path}.txt"), Source::Admin(args.agent.admin, path));
+        if let Some(address) = args.agent.admin.0 {
+            add(&format!("agent{path}.txt"), Source::Admin(address, path));
+        }
         if let Some(address) = args.ingress_admin {
             add(&format!("ingress{path}.txt"), Source::Admin(address, path));
         }

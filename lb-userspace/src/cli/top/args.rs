@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 #[command(
     after_help = "On a terminal: q or Ctrl-C ends, p b r n d f e a sort by a column, arrows scroll. Without one, or with --plain, \
                   --once or --iterations: a table after each interval. Counters are the packet path's own. A Service's \
-                  drops are packets to its frontends that were refused; the node's, above, are replies and packets to no \
-                  frontend too."
+                  drops are packets to its frontends that were refused; the node's, above, are replies, later \
+                  fragments and packets to no frontend too."
 )]
 pub(crate) struct TopArgs {
     /// Services of this namespace [default: default].
