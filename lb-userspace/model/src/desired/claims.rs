@@ -57,7 +57,7 @@ pub(super) fn claims(
             let before = claims.len();
             claims.extend(own.map(|own| (*own, node_port, SERVICE_NODE_PORT)));
             if claims.len() == before {
-                refusals.push(without_node_port_address(object, node_port));
+                refusals.push(without_node_port_address(object, node_port, &config.node_name));
             }
         }
         let mut frontends: Vec<_> = claims
@@ -162,9 +162,9 @@ fn distinct_ports<'a>(
     distinct
 }
 
-fn without_node_port_address(key: &ObjectKey, node_port: u16) -> Refusal {
+fn without_node_port_address(key: &ObjectKey, node_port: u16, node_name: &str) -> Refusal {
     let message = format!(
-        "NodePort {node_port} of Service {key} has no address to answer on: this node has none of the Service's \
+        "NodePort {node_port} of Service {key} has no address to answer on: node {node_name} has none of the Service's \
          families inside --node-port-addresses"
     );
     Refusal::of_service(key, reason::NO_NODE_PORT_ADDRESS, message)

@@ -136,9 +136,8 @@ impl Indices {
         entries.collect()
     }
 
-    /// Indices in use, and indices in all.
-    pub(super) fn usage(&self) -> (u32, u32) {
-        let used = self.states.iter().skip(1).filter(|state| **state != State::Free).count() as u32;
-        (used, (self.states.len() as u32).saturating_sub(1))
+    /// Indices in all.
+    pub(super) fn capacity(&self) -> u32 {
+        (self.states.len() as u32).saturating_sub(1)
     }
 }

@@ -46,19 +46,19 @@ pub(super) struct Round<'a> {
     wanted: Wanted,
 }
 
-/// A map without room.
+/// A map without room. How many entries are in use differs between nodes and by the moment, and an Event is made for each
+/// different text: metrics and `sluice doctor` have the number.
 struct Full {
     map: &'static str,
-    used: u32,
     capacity: u32,
 }
 
 impl Full {
     fn refusal(&self, object: &ObjectKey, what: &str) -> Refusal {
-        let Self { map, used, capacity } = self;
+        let Self { map, capacity } = self;
         let message = format!(
-            "{what} finds no room: {used} of {capacity} entries of the map `{map}` are in use; give the map more \
-             entries or remove other Services"
+            "{what} finds no room among the {capacity} entries of the map `{map}`; give the map more entries or \
+             remove other Services"
         );
         Refusal::of_service(object, reason::MAP_FULL, message)
     }
@@ -104,22 +104,18 @@ impl<'a> Round<'a> {
         let entries = self.with_entries(service.frontends.iter().map(|frontend| frontend.key))?;
         let id = match self.ids.known(name) {
             Some(id) => id,
-            None => self.ids.free().ok_or(Full {
-                map: map::SERVICE_STATS,
-                used: self.capacity.services,
-                capacity: self.capacity.services,
-            })?,
+            None => {
+                self.ids.free().ok_or(Full { map: map::SERVICE_STATS, capacity: self.capacity.services })?
+            }
         };
         let source_ranges = self.with_source_ranges(id, service)?;
         let members = [service.members.as_slice(), &service.local_members].concat();
         let Some(taken) = self.indices.take(&members) else {
-            let (used, capacity) = self.indices.usage();
-            return Err(Full { map: map::BACKENDS, used, capacity });
+            return Err(Full { map: map::BACKENDS, capacity: self.indices.capacity() });
         };
         let Some(chunks) = self.place_rings(id, service, &taken.indices) else {
             self.indices.give_back(&taken);
-            let (used, capacity) = self.runs.usage();
-            return Err(Full { map: map::RINGS, used, capacity });
+            return Err(Full { map: map::RINGS, capacity: self.runs.capacity() });
         };
         (self.entries, self.source_ranges) = (entries, source_ranges);
         self.ids.take(id);
@@ -182,7 +178,7 @@ impl<'a> Round<'a> {
         if new == 0 || used + new <= capacity {
             Ok(used + new)
         } else {
-            Err(Full { map: map::SOURCE_RANGES, used, capacity })
+            Err(Full { map: map::SOURCE_RANGES, capacity })
         }
     }
 
@@ -196,7 +192,7 @@ impl<'a> Round<'a> {
         let room = capacity.saturating_sub(used) as usize;
         self.wanted.tables.peers = known.iter().chain(new.iter().take(room)).map(address).collect();
         for peer in new.iter().skip(room) {
-            let full = Full { map: map::PEERS, used, capacity };
+            let full = Full { map: map::PEERS, capacity };
             let what = format!("the address {peer}, from which encapsulated packets come,");
             let mut refusal = full.refusal(&self.desired.peers[peer], &what);
             "Node".clone_into(&mut refusal.kind);
@@ -205,6 +201,6 @@ impl<'a> Round<'a> {
     }
 
     fn full_services(&self) -> Full {
-        Full { map: map::SERVICES, used: self.entries, capacity: self.capacity.services }
+        Full { map: map::SERVICES, capacity: self.capacity.services }
     }
 }

@@ -130,10 +130,14 @@ impl Runs {
         Some(first as u32 * UNIT)
     }
 
-    /// Chunks that somebody reads, and chunks in all.
-    pub(super) fn usage(&self) -> (u32, u32) {
-        let used = self.units.iter().filter(|reader| **reader != Reader::Nobody).count() as u32;
-        (used * UNIT, self.units.len() as u32 * UNIT)
+    /// Chunks that somebody reads.
+    pub(super) fn used(&self) -> u32 {
+        self.units.iter().filter(|reader| **reader != Reader::Nobody).count() as u32 * UNIT
+    }
+
+    /// Chunks in all.
+    pub(super) fn capacity(&self) -> u32 {
+        self.units.len() as u32 * UNIT
     }
 }
 
@@ -154,7 +158,7 @@ mod tests {
         assert_eq!(runs.take(3, Role::Clients, 509), Some(UNIT * 2));
         assert_eq!(runs.take(4, Role::Clients, 251), Some(UNIT));
         assert_eq!(runs.take(5, Role::Clients, 251), None);
-        assert_eq!(runs.usage(), (UNIT * 8, UNIT * 8));
+        assert_eq!((runs.used(), runs.capacity()), (UNIT * 8, UNIT * 8));
         assert!(runs.only_read_by(2, Role::Clients, UNIT * 4, 1021));
         assert!(!runs.only_read_by(2, Role::Clients, UNIT * 2, 1021));
         assert!(!runs.only_read_by(2, Role::Peers, UNIT * 4, 1021));

@@ -248,7 +248,7 @@ impl Settled {
 
     /// How much of the arrays is given away.
     pub(super) fn allocated(&self) -> Allocated {
-        Allocated { chunks: self.runs.usage().0 as usize, backends: self.indices.len() }
+        Allocated { chunks: self.runs.used() as usize, backends: self.indices.len() }
     }
 }
 

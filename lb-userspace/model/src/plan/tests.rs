@@ -226,12 +226,15 @@ fn a_full_map_serves_what_fits_and_says_which_map_and_how_full() {
     let two = web(&[80, 81], 0..3);
     assert_eq!(
         refused(Capacity { services: 2, ..ROOMY }, &two),
-        "Service ns/web81: MapFull: ns/web81 finds no room: 2 of 2 entries of the map `service_stats` are in use; give the \
-         map more entries or remove other Services"
+        "Service ns/web81: MapFull: ns/web81 finds no room among the 2 entries of the map `service_stats`; give the map more \
+         entries or remove other Services"
     );
-    assert!(refused(Capacity { chunks: 32, ..ROOMY }, &two).contains("32 of 32 entries of the map `rings`"));
     assert!(
-        refused(Capacity { backends: 3, ..ROOMY }, &two).contains("0 of 2 entries of the map `backends`")
+        refused(Capacity { chunks: 32, ..ROOMY }, &two).contains("among the 32 entries of the map `rings`")
+    );
+    assert!(
+        refused(Capacity { backends: 3, ..ROOMY }, &two)
+            .contains("among the 2 entries of the map `backends`")
     );
 }
 

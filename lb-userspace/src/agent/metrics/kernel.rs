@@ -52,9 +52,9 @@ impl Collector for KernelCounters {
         let stats = self.pinned.stats().map_err(unreadable)?;
         let stats = stats.into_iter().map(|(stat, count)| ("event", stat.as_str(), count));
         family(&mut encoder, "events", "Events of the packet path", stats)?;
-        let read = read(&self.pinned).map_err(unreadable)?;
+        // Locked first: of two scrapes at once, the one that has read less would take the other's counters for new ones.
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        totals.advance(read);
+        totals.advance(read(&self.pinned).map_err(unreadable)?);
         let sum = totals.sum;
         let packets = [("direction", "request", sum.packets), ("direction", "reply", sum.reply_packets)];
         family(&mut encoder, "packets", "Packets of all Services since the agent started", packets)?;

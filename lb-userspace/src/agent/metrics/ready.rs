@@ -16,7 +16,8 @@ pub(super) struct Ready(pub(super) Arc<Readiness>);
 
 impl Collector for Ready {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "1 where programs are on every uplink and a full snapshot is in the maps";
+        let help =
+            "1 once programs were on every uplink and a full snapshot was in the maps, until the agent ends";
         let ready = ConstGauge::new(i64::from(self.0.missing().is_empty()));
         ready.encode(encoder.encode_descriptor("ready", help, None, MetricType::Gauge)?)
     }
