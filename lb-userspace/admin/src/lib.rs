@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed assumption is a failed test"))]
 
 mod answer;
+pub mod limited;
 mod log_level;
 mod server;
 pub mod systemd;

@@ -10,28 +10,15 @@ use lb_logging::Level;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
     task::spawn_blocking,
-    time::{sleep, timeout},
 };
 
 use crate::{
     Program,
     answer::{answer, text},
+    limited::{self, Limits},
     log_level,
 };
-
-/// Pause after a failure to accept.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What clients may take: the address may be anybody's to reach.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// Connections at a time; more wait.
-    connections: usize,
-    /// From accepting to closing: as long as Prometheus waits for an answer by default (`scrape_timeout`).
-    patience: Duration,
-}
 
 /// The HTTP server for probes and Prometheus: one request a connection.
 #[derive(Clone)]
@@ -44,33 +31,18 @@ pub struct Admin {
 impl Admin {
     /// A server that tells of `program`, and changes the level at which it logs.
     pub fn new(program: Arc<dyn Program>, level: Level) -> Self {
+        // As long as Prometheus waits for an answer by default (`scrape_timeout`).
         let limits = Limits { connections: 64, patience: Duration::from_secs(10) };
         Self { program, level, limits }
     }
 
     /// Answers until it is dropped; connections that are open then are answered still.
     pub async fn serve(self, listener: TcpListener) {
-        let slots = Arc::new(Semaphore::new(self.limits.connections));
-        loop {
-            // Never closed, so always a permit.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let conversation =
-                        timeout(self.limits.patience, self.clone().converse(stream, peer.ip()));
-                    tokio::spawn(async move {
-                        // A client that is cut off has had its time.
-                        let _ = conversation.await;
-                        drop(slot);
-                    });
-                }
-                // Out of file descriptors, most likely: others will close theirs.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection on the admin address");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
+        let limits = self.limits;
+        limited::serve(listener, limits, "the admin address", |stream, peer| {
+            self.clone().converse(stream, peer)
+        })
+        .await;
     }
 
     async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr) {

@@ -20,8 +20,7 @@ pub(crate) struct LogLevelArgs {
 /// Runs the verb: prints the level that is in force.
 pub(crate) fn run(args: &LogLevelArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
     let Some(address) = args.program.admin.0 else {
-        let message =
-            "--admin is `none`: the agent was told to listen nowhere, and its log level stays as it is";
+        let message = "SLUICE_ADMIN is `none`: nobody answers; start the agent with --admin ADDRESS:PORT, or name the proxy's here";
         return Err(CliError::Refused { message: message.to_owned() });
     };
     let answer = match &args.level {

@@ -4,40 +4,21 @@ use std::{
     convert::Infallible,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use lb_admin::limited::{self, Limits};
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::Answerer;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
-/// Pause after a failure to accept: out of file descriptors, most likely, and others will close theirs.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What clients of one port may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Connections at a time; more wait.
-    pub(super) connections: usize,
-    /// From accepting to closing. Probes send one small request and read one small answer.
-    pub(super) patience: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connections: 64, patience: Duration::from_secs(5) }
-    }
-}
+/// Probes send one small request and read one small answer.
+pub(super) const LIMITS: Limits = Limits { connections: 64, patience: Duration::from_secs(5) };
 
 /// A port on every address of the node.
 pub(super) struct Listener {
@@ -70,25 +51,10 @@ impl Listener {
 
     /// Answers until it is dropped.
     pub(super) async fn serve(self, answerer: Answerer, limits: Limits) {
-        let slots = Arc::new(Semaphore::new(limits.connections));
-        loop {
-            // Never closed, so always a permit.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let answerer = answerer.clone();
-                    tokio::spawn(async move {
-                        // A client that is cut off has had its time.
-                        let _ = timeout(limits.patience, serve(stream, answerer)).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a health check");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
+        limited::serve(self.listener, limits, "a health check port", |stream, _| {
+            serve(stream, answerer.clone())
+        })
+        .await;
     }
 }
 
@@ -111,6 +77,8 @@ async fn serve(stream: TcpStream, answerer: Answerer) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use lb_model::{desired::health_check::HealthCheck, object::ObjectKey};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -139,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_families_are_answered_and_the_connection_is_closed() {
-        let port = start(Limits::default());
+        let port = start(LIMITS);
         for address in [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()] {
             let answer = ask(address).await;
             assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");

@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     answer::Answerer,
-    listener::{Limits, Listener},
+    listener::{LIMITS, Listener},
 };
 use super::readiness::Readiness;
 
@@ -70,7 +70,7 @@ impl HealthChecks {
         let (sender, health) = watch::channel(health);
         let stop = CancellationToken::new();
         let answerer = Answerer { readiness: self.readiness.clone(), health };
-        tokio::spawn(stop.clone().run_until_cancelled_owned(listener.serve(answerer, Limits::default())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(listener.serve(answerer, LIMITS)));
         Open { health: sender, _stop: stop.drop_guard() }
     }
 }
