@@ -32,7 +32,7 @@ use crate::{
     clock, counters,
     family::Family,
     fib,
-    maps::{self, inserted},
+    maps::{self, insert_used},
     trace::{note, tracing},
     words::copy,
 };
@@ -166,7 +166,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
         if tracing() {
             return if A::flows().get_ptr(key).is_some() { Err(InsertError::Exists) } else { Ok(()) };
         }
-        inserted(A::flows().insert(key, flow, BPF_NOEXIST.into()))
+        insert_used(A::flows(), key, flow, BPF_NOEXIST)
     }
 
     #[inline(always)]
@@ -174,7 +174,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
         if tracing() {
             return Ok(());
         }
-        inserted(A::flows().insert(key, flow, BPF_ANY.into()))
+        insert_used(A::flows(), key, flow, BPF_ANY)
     }
 
     #[inline(always)]
@@ -245,7 +245,7 @@ impl<B: Buffer, A: Family> Hook for Kernel<B, A> {
             // SAFETY: the table returned the pointer; who reads meanwhile finds one endpoint or the other.
             Some(entry) => unsafe { *entry = affinity },
             // A full table evicts the client that came longest ago.
-            None => drop(maps::AFFINITY.insert(key, affinity, BPF_ANY.into())),
+            None => drop(insert_used(&maps::AFFINITY, key, &affinity, BPF_ANY)),
         }
     }
 

@@ -153,10 +153,21 @@ pub(crate) static RESTORE6_MASK: Global<u32> = Global::new(capacity::RESTORE6 - 
 
 const EEXIST: i32 = -17;
 
-/// What an insertion came to.
-pub(crate) fn inserted(result: Result<(), i32>) -> Result<(), InsertError> {
-    match result {
-        Ok(()) => Ok(()),
+/// Inserts an entry and looks it up, which marks it as used. An LRU takes new entries for unused: where all others are in
+/// use, it would evict a new one before the next packet (`kernel/bpf/bpf_lru_list.c`: `__local_list_flush`,
+/// `__bpf_lru_list_shrink_inactive`).
+#[inline(always)]
+pub(crate) fn insert_used<K, V>(
+    map: &LruHashMap<K, V>,
+    key: &K,
+    value: &V,
+    flags: u32,
+) -> Result<(), InsertError> {
+    match map.insert(key, value, flags.into()) {
+        Ok(()) => {
+            let _ = map.get_ptr(key);
+            Ok(())
+        }
         Err(EEXIST) => Err(InsertError::Exists),
         Err(_) => Err(InsertError::Full),
     }

@@ -9,6 +9,7 @@ mod dsr;
 mod echo;
 mod flows;
 mod fragments;
+mod full_table;
 mod hairpin;
 mod icmp_errors;
 mod ipv6;
