@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod cleanup;
+pub mod clock;
 pub mod device;
 pub mod ethtool;
 pub mod inherit;

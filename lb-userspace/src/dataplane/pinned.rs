@@ -226,14 +226,23 @@ impl Pinned {
         &self,
         name: &'static str,
     ) -> Result<BTreeMap<K, V>, PinnedError> {
+        let mut found = BTreeMap::new();
+        self.each_entry(name, |key, value| drop(found.insert(key, value)))?;
+        Ok(found)
+    }
+
+    /// Hands over every entry of a hash map, a batch a call to the kernel.
+    pub(super) fn each_entry<K: FromBytes, V: FromBytes>(
+        &self,
+        name: &'static str,
+        mut take: impl FnMut(K, V),
+    ) -> Result<(), PinnedError> {
         let data = self.data(name)?;
         let (key, value) = (size_of::<K>() as u32, size_of::<V>() as u32);
-        let mut found = BTreeMap::new();
         read_entries(data.fd().as_fd(), key, value, self.max_entries(name), |keys, values| {
-            found.extend(records::<K>(keys).zip(records::<V>(values)));
+            records(keys).zip(records(values)).for_each(|(key, value)| take(key, value));
         })
-        .map_err(|source| named(name)(MapError::IoError(source)))?;
-        Ok(found)
+        .map_err(|source| named(name)(MapError::IoError(source)))
     }
 
     /// Devices by interface index.

@@ -3,10 +3,20 @@
 use std::{collections::BTreeMap, os::fd::AsFd};
 
 use aya::maps::MapError;
-use lb_common::{abi::map, backend::Backend, ring, service::Service};
+use lb_common::{
+    abi::map,
+    address::{V4, V6},
+    affinity::{Affinity, AffinityKey},
+    backend::Backend,
+    fragment::{self, FragmentKey, FragmentPorts},
+    ring,
+    service::Service,
+    time::{Tick, seconds, since},
+};
 use lb_model::{op::Tables, plan::Allocated};
 
 use super::{
+    clock,
     pinned::{Pinned, PinnedError, named},
     spec::Sizes,
     sys::count_entries,
@@ -32,7 +42,7 @@ const COUNTED: [&str; 10] = [
 pub struct Usage {
     /// Name of the map.
     pub map: &'static str,
-    /// Entries used.
+    /// Entries in use.
     pub used: u64,
     /// Entries at most.
     pub capacity: u64,
@@ -53,12 +63,15 @@ impl Usage {
     }
 }
 
-/// The maps that can be counted, each with one pass over it: 400,000 flows take a tenth of a second.
+/// The maps that can be counted, each with one pass over it: 400,000 flows take a tenth of a second. Of an LRU, which keeps
+/// what is over until it needs the place, only what still means something counts: on a node that runs for long enough it is
+/// always full.
 ///
 /// # Errors
 /// Where a map does not answer.
 pub fn counted(pinned: &Pinned) -> Result<Vec<Usage>, PinnedError> {
-    COUNTED.into_iter().map(|map| Ok(Usage::new(pinned, map, count(pinned, map)?))).collect()
+    let now = clock::now();
+    COUNTED.into_iter().map(|map| Ok(Usage::new(pinned, map, in_use(pinned, map, now)?))).collect()
 }
 
 /// The maps that are indexed by number, by what is in use: chunks that frontends point at, and endpoints.
@@ -88,6 +101,28 @@ pub fn written(pinned: &Pinned, tables: &Tables, allocated: Allocated) -> Vec<Us
         Usage::new(pinned, map::RINGS, allocated.chunks as u64),
         Usage::new(pinned, map::BACKENDS, allocated.backends as u64),
     ]
+}
+
+fn in_use(pinned: &Pinned, name: &'static str, now: Tick) -> Result<u64, PinnedError> {
+    let mut used = 0;
+    match name {
+        map::FLOWS => pinned.living_halves_of::<V4>(name, now, &mut |_| used += 1)?,
+        map::FLOWS6 => pinned.living_halves_of::<V6>(name, now, &mut |_| used += 1)?,
+        map::FRAGMENTS => pinned.each_entry::<FragmentKey, FragmentPorts>(name, |_, ports| {
+            used += u64::from(since(now, ports.seen) <= fragment::LIFETIME);
+        })?,
+        map::AFFINITY => {
+            let lifetimes: BTreeMap<_, _> =
+                pinned.services()?.values().map(|service| (service.id, seconds(service.affinity))).collect();
+            pinned.each_entry::<AffinityKey, Affinity>(name, |client, affinity| {
+                let lifetime = lifetimes.get(&client.service);
+                let idle = since(now, affinity.last_used);
+                used += u64::from(lifetime.is_some_and(|lifetime| idle <= *lifetime));
+            })?;
+        }
+        _ => used = count(pinned, name)?,
+    }
+    Ok(used)
 }
 
 fn count(pinned: &Pinned, name: &'static str) -> Result<u64, PinnedError> {

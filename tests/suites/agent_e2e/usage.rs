@@ -6,11 +6,17 @@ use aya::maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key};
 use lb_common::{
     abi::map,
     address::{Address, V4},
+    affinity::{Affinity, AffinityKey},
     flow::{Flow, FlowKey},
+    fragment::{self, FragmentKey, FragmentPorts},
+    service::{Service, ServiceKey},
     source_range::SourceRangeKey,
+    tcp::timeout,
+    time::seconds,
 };
 use lb_tests::skip;
 use lb_userspace::dataplane::{
+    clock,
     loader::{self, Settings},
     pinned::Pinned,
     usage::{self, Usage},
@@ -22,7 +28,7 @@ use crate::node::{self, Node};
 const FLOWS: u32 = 6_000;
 
 #[test]
-fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once() {
+fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once_and_none_that_is_over() {
     if !skip::need(skip::NETWORK) {
         return;
     }
@@ -42,11 +48,37 @@ fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once() {
 
     let data = MapData::from_pin(node.pins.map(map::FLOWS)).unwrap();
     let mut flows: HashMap<_, FlowKey<V4>, Flow<V4>> = Map::from_map_data(data).unwrap().try_into().unwrap();
-    for number in 0..FLOWS {
+    let now = clock::now();
+    for number in 0..FLOWS * 2 {
         let key = FlowKey { src_be: number, ..FlowKey::default() };
-        flows.insert(key, Flow::default(), 0).unwrap();
+        let idle = if number < FLOWS { 0 } else { timeout::OPENING + 1 };
+        flows.insert(key, Flow { last_seen: now.wrapping_sub(idle), ..Flow::default() }, 0).unwrap();
     }
     assert_eq!(used(map::FLOWS).used, u64::from(FLOWS));
+
+    let data = MapData::from_pin(node.pins.map(map::FRAGMENTS)).unwrap();
+    let mut fragments: HashMap<_, FragmentKey, FragmentPorts> =
+        Map::from_map_data(data).unwrap().try_into().unwrap();
+    for (id_be, idle) in [(1, 0), (2, 0), (3, fragment::LIFETIME + 1)] {
+        let ports = FragmentPorts { seen: now.wrapping_sub(idle), ..FragmentPorts::default() };
+        fragments.insert(FragmentKey { id_be, ..FragmentKey::default() }, ports, 0).unwrap();
+    }
+    assert_eq!(used(map::FRAGMENTS).used, 2);
+
+    let frontend = ServiceKey::default();
+    let service = Service { id: 7, affinity: 60, ..Service::default() };
+    let data = MapData::from_pin(node.pins.map(map::SERVICES)).unwrap();
+    let mut services: HashMap<_, ServiceKey, Service> = Map::from_map_data(data).unwrap().try_into().unwrap();
+    services.insert(frontend, service, 0).unwrap();
+    let data = MapData::from_pin(node.pins.map(map::AFFINITY)).unwrap();
+    let mut clients: HashMap<_, AffinityKey, Affinity> =
+        Map::from_map_data(data).unwrap().try_into().unwrap();
+    for (service, client, idle) in [(7, 1, seconds(50)), (7, 2, seconds(70)), (8, 3, 0)] {
+        let key = AffinityKey { client: Address::v4(client), service };
+        let affinity = Affinity { last_used: now.wrapping_sub(idle), ..Affinity::default() };
+        clients.insert(key, affinity, 0).unwrap();
+    }
+    assert_eq!(used(map::AFFINITY).used, 1);
 
     let data = MapData::from_pin(node.pins.map(map::SOURCE_RANGES)).unwrap();
     let mut ranges: LpmTrie<_, [u32; 5], u32> = Map::from_map_data(data).unwrap().try_into().unwrap();

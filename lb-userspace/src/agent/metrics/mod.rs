@@ -90,7 +90,7 @@ impl Metrics {
             self.last_sync.clone(),
         );
         registry.register("refused_objects", "What is asked for and not served", self.refused.clone());
-        registry.register("map_entries", "Entries that a map holds", self.entries.clone());
+        registry.register("map_entries", "Entries of a map that are in use; of flow tables, fragments and affinity those that are not over", self.entries.clone());
         registry.register("map_capacity", "Entries that a map holds at most", self.capacity.clone());
         registry.register(
             "interface_mode",

@@ -5,11 +5,16 @@ use std::{
     time::Instant,
 };
 
-use lb_common::{abi::map, drop_reason::DropReason, service::SERVICE_CATCH_ALL, stat::ServiceStats};
+use lb_common::{
+    abi::map, drop_reason::DropReason, flow::FLOW_REVERSE, service::SERVICE_CATCH_ALL, stat::ServiceStats,
+};
 
 use crate::{
     cli::{CliError, names::ServiceName},
-    dataplane::pinned::{Pinned, PinnedError},
+    dataplane::{
+        clock,
+        pinned::{Pinned, PinnedError},
+    },
 };
 
 /// A moment.
@@ -21,7 +26,7 @@ pub(super) struct Reading {
     /// Counters by id: an id may be given to another Service.
     pub(super) counters: BTreeMap<u32, (ServiceName, ServiceStats)>,
     pub(super) drops: BTreeMap<DropReason, u64>,
-    /// Flow table entries of IPv4 and IPv6 together: used, and at most.
+    /// Flow table entries of IPv4 and IPv6 together: of flows that are not over, and at most.
     pub(super) entries: [u64; 2],
 }
 
@@ -37,7 +42,11 @@ impl Reading {
     pub(super) fn take(pinned: &Pinned) -> Result<Self, CliError> {
         let names: BTreeMap<u32, ServiceName> =
             pinned.names()?.into_iter().map(|(id, name)| (id, ServiceName::parse(&name))).collect();
-        let flows = pinned.flows_by_service()?;
+        let (mut halves, mut flows) = (0, BTreeMap::<u32, u64>::new());
+        pinned.living_halves(clock::now(), |half| {
+            halves += 1;
+            *flows.entry(half.service).or_default() += u64::from(half.flags & FLOW_REVERSE == 0);
+        })?;
         let at = Instant::now();
         let counters = names
             .iter()
@@ -50,12 +59,11 @@ impl Reading {
             }
         }
         for (id, name) in &names {
-            services.entry(name.clone()).or_default().flows +=
-                flows.services.get(id).copied().unwrap_or_default();
+            services.entry(name.clone()).or_default().flows += flows.get(id).copied().unwrap_or_default();
         }
         let capacity = [map::FLOWS, map::FLOWS6].map(|name| u64::from(pinned.max_entries(name)));
         let drops = pinned.drops()?.into_iter().collect();
-        Ok(Self { at, services, counters, drops, entries: [flows.entries, capacity.iter().sum()] })
+        Ok(Self { at, services, counters, drops, entries: [halves, capacity.iter().sum()] })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the kernel programs remember: flows, clients with an endpoint of their own, fragmented datagrams.
 
-use std::{collections::BTreeMap, mem::offset_of, os::fd::AsFd as _};
+use std::{mem::offset_of, os::fd::AsFd as _};
 
 use aya::{
     Pod,
@@ -8,54 +8,59 @@ use aya::{
 };
 use lb_common::{
     abi::map,
-    address::V6,
+    address::{V4, V6},
     affinity::{Affinity, AffinityKey},
-    flow::{FLOW_REVERSE, Flow, FlowKey},
+    flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
+    tcp,
+    time::{Tick, since},
 };
 
 use super::{Pinned, PinnedError, named};
 use crate::dataplane::sys::read_entries;
 
-/// Flow table entries of both families.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FlowCounts {
-    /// Halves.
-    pub entries: u64,
-    /// Forward halves by service id, those that are over and not yet taken away among them.
-    pub services: BTreeMap<u32, u64>,
+/// A flow half, as far as it matters to who counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Half {
+    /// Service id.
+    pub service: u32,
+    /// `FLOW_*` bits.
+    pub flags: u8,
 }
 
 impl Pinned {
-    /// Counts flows, a batch a call.
+    /// Hands over the halves of IPv4 and IPv6 whose flows are not over at `now`, a batch a call to the kernel. An LRU keeps
+    /// the others until it needs their place.
     ///
     /// # Errors
     /// Where a map does not answer.
-    pub fn flows_by_service(&self) -> Result<FlowCounts, PinnedError> {
-        let mut counts = FlowCounts::default();
-        let v4 =
-            (size_of::<FlowKey>(), size_of::<Flow>(), offset_of!(Flow, service), offset_of!(Flow, flags));
-        let v6 = (
-            size_of::<FlowKey<V6>>(),
-            size_of::<Flow<V6>>(),
-            offset_of!(Flow<V6>, service),
-            offset_of!(Flow<V6>, flags),
-        );
-        for (name, (key, value, service, flags)) in [(map::FLOWS, v4), (map::FLOWS6, v6)] {
-            let data = self.data(name)?;
-            let most = self.max_entries(name);
-            read_entries(data.fd().as_fd(), key as u32, value as u32, most, |_, values| {
-                for value in values.chunks_exact(value) {
-                    counts.entries += 1;
-                    let id = [0, 1, 2, 3].map(|byte| value[service + byte]);
-                    if value[flags] & FLOW_REVERSE == 0 {
-                        *counts.services.entry(u32::from_ne_bytes(id)).or_default() += 1;
-                    }
+    pub fn living_halves(&self, now: Tick, mut take: impl FnMut(Half)) -> Result<(), PinnedError> {
+        self.living_halves_of::<V4>(map::FLOWS, now, &mut take)?;
+        self.living_halves_of::<V6>(map::FLOWS6, now, &mut take)
+    }
+
+    /// As [`living_halves`](Self::living_halves), of the table `name`.
+    pub(in crate::dataplane) fn living_halves_of<A>(
+        &self,
+        name: &'static str,
+        now: Tick,
+        take: &mut impl FnMut(Half),
+    ) -> Result<(), PinnedError> {
+        let (key, value) = (size_of::<FlowKey<A>>(), size_of::<Flow<A>>());
+        let data = self.data(name)?;
+        let most = self.max_entries(name);
+        read_entries(data.fd().as_fd(), key as u32, value as u32, most, |keys, values| {
+            for (key, value) in keys.chunks_exact(key).zip(values.chunks_exact(value)) {
+                let protocol = word(key, offset_of!(FlowKey<A>, protocol)) as u8;
+                let state = value[offset_of!(Flow<A>, state)];
+                let idle = since(now, word(value, offset_of!(Flow<A>, last_seen)));
+                if idle <= tcp::idle_timeout(protocol, state) {
+                    let service = word(value, offset_of!(Flow<A>, service));
+                    take(Half { service, flags: value[offset_of!(Flow<A>, flags)] });
                 }
-            })
-            .map_err(|source| named(name)(MapError::IoError(source)))?;
-        }
-        Ok(counts)
+            }
+        })
+        .map_err(|source| named(name)(MapError::IoError(source)))
     }
 
     /// Flow halves of IPv4, in no order, each as it was when it was read. Flows come and go while the map is walked; the
@@ -100,4 +105,9 @@ impl Pinned {
         let most = self.max_entries(name) as usize;
         map.iter().take(most).map(move |entry| entry.map_err(named(name)))
     }
+}
+
+/// The 32 bits at `offset`, as the kernel programs wrote them.
+fn word(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[offset + byte]))
 }
