@@ -27,8 +27,8 @@ pub(crate) enum Kind {
     Texts,
     /// Address prefixes.
     Prefixes,
-    /// An IPv4 address.
-    Ipv4,
+    /// An address of either family.
+    Address,
     /// Addresses.
     Addresses,
     /// A list of what Kubernetes says it is.
@@ -54,7 +54,7 @@ pub(crate) enum Place {
     Variable(&'static str),
 }
 
-use Kind::{Addresses, Count, Ipv4, Name, Object, Objects, OneOf, Pattern, Prefixes, Switch, Text, Texts};
+use Kind::{Address, Addresses, Count, Name, Object, Objects, OneOf, Pattern, Prefixes, Switch, Text, Texts};
 use Place::{In, Instead, Items, Key, Of, Variable};
 
 macro_rules! pod {
@@ -178,14 +178,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("logLevel", Text, &[Variable("SLUICE_LOG")], "What the agent logs, as `info` or `sluice=debug`."),
     setting(
         "admin.host",
-        Ipv4,
+        Address,
         &[
-            Instead(container!("args/1"), "{{ printf \"--admin=%s:9470\" .Values.admin.host | quote }}"),
+            Instead(
+                container!("args/1"),
+                "{{ printf (ternary \"--admin=[%s]:9470\" \"--admin=%s:9470\" (contains \":\" .Values.admin.host)) .Values.admin.host | quote }}",
+            ),
             Of(container!("startupProbe/httpGet/host")),
             Of(container!("livenessProbe/httpGet/host")),
             Of(container!("readinessProbe/httpGet/host")),
         ],
-        "The address of every node that answers probes and Prometheus on port 9470; `0.0.0.0` for all of them.",
+        "The address of every node that answers probes and Prometheus on port 9470; `::` for all of them, of both families.",
     ),
     setting(
         "podMonitor.enabled",

@@ -25,7 +25,7 @@ pub(super) fn default(setting: &Setting, objects: &[Value]) -> Result<Value> {
 fn empty(kind: Kind) -> Value {
     match kind {
         Kind::Switch => json!(false),
-        Kind::Name | Kind::Ipv4 | Kind::Text | Kind::Pattern(_) | Kind::OneOf(_) => json!(""),
+        Kind::Name | Kind::Address | Kind::Text | Kind::Pattern(_) | Kind::OneOf(_) => json!(""),
         Kind::Count(_) => Value::Null,
         Kind::Texts | Kind::Prefixes | Kind::Addresses | Kind::Objects => json!([]),
         Kind::Object => json!({}),
@@ -83,7 +83,9 @@ fn of_kind(kind: Kind) -> Map<String, Value> {
         Kind::Switch => json!({"type": "boolean"}),
         Kind::Name => json!({"type": "string", "minLength": 1}),
         Kind::Text => json!({"type": "string"}),
-        Kind::Ipv4 => json!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+){3}$"}),
+        Kind::Address => {
+            json!({"type": "string", "pattern": "^([0-9]+(\\.[0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)$"})
+        }
         Kind::Pattern(pattern) => json!({"anyOf": [{"const": ""}, {"type": "string", "pattern": pattern}]}),
         Kind::OneOf(texts) => json!({"enum": texts}),
         Kind::Count(most) => json!({"type": ["integer", "null"], "minimum": 1, "maximum": most}),
