@@ -1,9 +1,10 @@
 //! What /metrics tells: threads count, a scrape adds up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -37,10 +38,13 @@ pub(crate) struct Metrics {
     reload: Histogram,
 }
 
+/// Counters of one Ingress, by the thread that writes them. Those of a thread that has ended stay.
+type Threads = HashMap<ThreadId, Arc<IngressCounters>>;
+
 #[derive(Debug, Default)]
 struct Shared {
     /// Counters of every thread, by Ingress; those of requests that none asked for under an empty name.
-    ingresses: Mutex<BTreeMap<ObjectKey, Vec<Arc<IngressCounters>>>>,
+    ingresses: Mutex<BTreeMap<ObjectKey, Threads>>,
     connections: Mutex<Vec<Arc<ConnectionCounters>>>,
     config: Mutex<Arc<Config>>,
     log: Option<LogWriter>,
@@ -71,12 +75,12 @@ impl Metrics {
         Self { shared, registry, generation, reload }
     }
 
-    /// Counters of one Ingress for one thread; none for requests that belong to no Ingress.
+    /// Counters of one Ingress for the thread that asks, the same in every configuration; none for requests that belong
+    /// to no Ingress.
     pub(crate) fn ingress(&self, ingress: Option<&ObjectKey>) -> Arc<IngressCounters> {
-        let counters = Arc::<IngressCounters>::default();
         let key = ingress.cloned().unwrap_or_else(none);
-        lock(&self.shared.ingresses).entry(key).or_default().push(counters.clone());
-        counters
+        let mut ingresses = lock(&self.shared.ingresses);
+        ingresses.entry(key).or_default().entry(thread::current().id()).or_default().clone()
     }
 
     /// Counters of the connections of one thread.
@@ -167,7 +171,7 @@ impl Scrape {
                 for (class, label) in
                     ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate().skip(1)
                 {
-                    let count = sum(threads.iter().map(|counters| &counters.classes[class]));
+                    let count = sum(threads.values().map(|counters| &counters.classes[class]));
                     if count > 0 {
                         write(&[("ingress", name), ("class", label)], &ConstCounter::new(count))?;
                     }
@@ -179,7 +183,7 @@ impl Scrape {
         writer.family(about, None, &zero, |write| {
             for (name, threads) in &names {
                 for (kind, label) in ERRORS.into_iter().enumerate() {
-                    let count = sum(threads.iter().map(|counters| &counters.errors[kind]));
+                    let count = sum(threads.values().map(|counters| &counters.errors[kind]));
                     if count > 0 {
                         write(&[("ingress", name), ("error", label)], &ConstCounter::new(count))?;
                     }
@@ -195,7 +199,7 @@ impl Scrape {
         for (name, help, count) in plain {
             writer.family((name, help), None, &zero, |write| {
                 for (ingress, threads) in &names {
-                    let total = sum(threads.iter().map(|counters| count(counters)));
+                    let total = sum(threads.values().map(|counters| count(counters)));
                     write(&[("ingress", ingress)], &ConstCounter::new(total))?;
                 }
                 Ok(())
@@ -204,19 +208,15 @@ impl Scrape {
         self.durations(writer, &names)
     }
 
-    fn durations(
-        &self,
-        writer: &mut Writer<'_, '_>,
-        names: &[(String, &Vec<Arc<IngressCounters>>)],
-    ) -> fmt::Result {
+    fn durations(&self, writer: &mut Writer<'_, '_>, names: &[(String, &Threads)]) -> fmt::Result {
         let about = ("request_duration", "From the head of a request to the end of its response");
         let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
         writer.family(about, Some(&Unit::Seconds), &ConstHistogram::default(), |write| {
             for (name, threads) in names {
                 let buckets = bounds.clone().enumerate().map(|(bucket, bound)| {
-                    (bound, sum(threads.iter().map(|counters| &counters.durations[bucket])))
+                    (bound, sum(threads.values().map(|counters| &counters.durations[bucket])))
                 });
-                let nanoseconds = sum(threads.iter().map(|counters| &counters.nanoseconds));
+                let nanoseconds = sum(threads.values().map(|counters| &counters.nanoseconds));
                 let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
                 write(&[("ingress", name)], &ConstHistogram { seconds, buckets: buckets.collect() })?;
             }
@@ -294,5 +294,27 @@ impl EncodeMetric for ConstHistogram {
 
     fn metric_type(&self) -> prometheus_client::metrics::MetricType {
         prometheus_client::metrics::MetricType::Histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_add_no_counters() {
+        let metrics = Metrics::new(None);
+        let site = ObjectKey::new("shop", "site");
+        let count = || metrics.ingress(Some(&site)).request(200, Duration::from_millis(1), 10);
+        for _ in 0..1000 {
+            count();
+        }
+        assert_eq!(lock(&metrics.shared.ingresses)[&site].len(), 1);
+        // What a thread counted stays when it is gone.
+        thread::scope(|scope| _ = scope.spawn(count));
+        assert_eq!(lock(&metrics.shared.ingresses)[&site].len(), 2);
+        let text = metrics.text().unwrap();
+        assert!(text.contains(r#"requests_total{ingress="shop/site",class="2xx"} 1001"#), "{text}");
+        assert!(text.contains(r#"sent_bytes_total{ingress="shop/site"} 10010"#), "{text}");
     }
 }
