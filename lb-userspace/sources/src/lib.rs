@@ -4,7 +4,7 @@
 //! - [`Feed::snapshots`] holds `None` until everything was read once, then always the newest complete [`Snapshot`].
 //!   Bursts of changes arrive as one snapshot, and equal snapshots are not published twice. A source that fails keeps
 //!   its last snapshot: nothing disappears because a connection broke, a list was cut short or a file became broken.
-//! - [`Feed::arrivals`] holds when the events behind it came in.
+//! - [`Feed::arrivals`] holds when the events behind it came in, for the agent, which takes them.
 //! - [`Feed::status`] says how the source is doing.
 //!
 //! Objects that could not be taken are in [`Snapshot::refused`]; the source logs each once, when it first appears.
@@ -66,7 +66,7 @@ pub struct SecretSelector {
 pub struct Feed {
     /// The newest complete snapshot; `None` until everything was read once.
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    /// When the events behind the newest snapshot arrived.
+    /// When the events behind the newest snapshot arrived; always empty for [`Consumer::Ingress`].
     pub arrivals: Arrivals,
     /// How the source is doing.
     pub status: watch::Receiver<Status>,
@@ -82,7 +82,7 @@ impl Source {
     /// # Errors
     /// The source can never work as configured. An API server that does not answer yet is no such case.
     pub async fn start(self, consumer: Consumer, stop: CancellationToken) -> Result<Feed, Error> {
-        let (publisher, publish::Channel { snapshots, arrivals, status }) = publish::channel();
+        let (publisher, publish::Channel { snapshots, arrivals, status }) = publish::channel(consumer);
         let (task, cluster) = match self {
             Self::Manifests(path) => (follow::start(consumer, path, publisher, stop)?, None),
             Self::Kubernetes { kubeconfig, secrets } => {

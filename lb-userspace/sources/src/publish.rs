@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
+    Consumer,
     arrival::{Arrival, Arrivals},
     status::{Status, Stream},
 };
@@ -15,7 +16,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Publisher {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
-    arrivals: Arrivals,
+    /// None where nobody would take them, and they would add up for ever.
+    arrivals: Option<Arrivals>,
     status: watch::Sender<Status>,
     /// Refusals of the last snapshot, which were logged.
     refused: Arc<[Refusal]>,
@@ -29,11 +31,12 @@ pub(super) struct Channel {
 }
 
 /// A publisher and what it publishes to.
-pub(super) fn channel() -> (Publisher, Channel) {
+pub(super) fn channel(consumer: Consumer) -> (Publisher, Channel) {
     let (snapshots, snapshots_out) = watch::channel(None);
     let (status, status_out) = watch::channel(Status::default());
     let arrivals = Arrivals::default();
-    let publisher = Publisher { snapshots, arrivals: arrivals.clone(), status, refused: Arc::default() };
+    let kept = (consumer == Consumer::Agent).then(|| arrivals.clone());
+    let publisher = Publisher { snapshots, arrivals: kept, status, refused: Arc::default() };
     (publisher, Channel { snapshots: snapshots_out, arrivals, status: status_out })
 }
 
@@ -45,8 +48,8 @@ impl Publisher {
         self.snapshots.send_if_modified(|current| {
             let changed = current.as_deref() != Some(&snapshot);
             if changed {
-                if current.is_some() {
-                    self.arrivals.add(&mut arrivals);
+                if let (Some(_), Some(kept)) = (current.as_ref(), &self.arrivals) {
+                    kept.add(&mut arrivals);
                 }
                 *current = Some(Arc::new(snapshot));
             }
@@ -102,5 +105,32 @@ impl Reporter {
 
     fn change(&self, change: impl FnOnce(&mut Stream)) {
         self.status.send_modify(|status| change(status.streams.entry(self.stream).or_default()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use lb_model::object::ObjectKey;
+
+    use super::*;
+
+    #[test]
+    fn arrivals_are_kept_for_the_consumer_that_takes_them() {
+        for (consumer, kept) in [(Consumer::Agent, 2), (Consumer::Ingress, 0)] {
+            let (mut publisher, channel) = channel(consumer);
+            let refusal = |object: &str| Refusal {
+                kind: "Service".to_owned(),
+                object: ObjectKey::new("shop", object),
+                reason: "None".to_owned(),
+                message: String::new(),
+            };
+            for refused in [vec![], vec![refusal("a")], vec![refusal("b")]] {
+                let snapshot = Snapshot { refused: refused.into(), ..Snapshot::default() };
+                publisher.publish(snapshot, vec![Arrival { at: Instant::now(), triggered: None }]);
+            }
+            assert_eq!(channel.arrivals.take().len(), kept, "{consumer:?}");
+        }
     }
 }
