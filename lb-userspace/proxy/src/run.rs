@@ -64,6 +64,7 @@ async fn run(options: &Options, level: Level) -> Result<(), Error> {
     let threads = Threads::start(&shared, threads, http, https)
         .map_err(|source| Error::System { what: "starting the threads that serve", source })?;
     let mut feed = options.source().start(Consumer::Ingress, stop.clone()).await?;
+    shared.metrics.follow(feed.status.clone());
     let (wanted, watched) = watch::channel(Wanted::default());
     let leads = stop.child_token();
     let status = feed.cluster.as_ref();

@@ -1,5 +1,7 @@
 //! Dashboard and alert rules ask for nothing that the proxy does not say, and `docs/metrics-ingress.md` lists all of it.
 
+use std::fs;
+
 use lb_tests::{
     monitoring::{Exporter, missing, page},
     wait,
@@ -42,4 +44,24 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_there_and_in_the_documentatio
     });
     assert_eq!(lacking, nothing, "{complete:?}");
     page::hold("metrics-ingress.md", HEAD, &text).unwrap();
+}
+
+#[test]
+fn a_source_that_fails_shows_while_what_was_known_stays_served() {
+    if !possible() {
+        return;
+    }
+    let (site, _endpoint) = Site::web(&[], &[]);
+    let connected = || site.metric(r#"sluice_ingress_source_connected{stream="manifests"}"#);
+    wait::until_true("the source is connected", || connected() == 1.0).unwrap();
+    let away = site.manifests.path().with_extension("away");
+    fs::rename(site.manifests.path(), &away).unwrap();
+    let told = wait::until_true("the source is not connected", || connected() == 0.0);
+    let errors = site.metric(r#"sluice_ingress_source_errors_total{stream="manifests"}"#);
+    let status = site.get("a.example", "/", &[]).status;
+    fs::rename(&away, site.manifests.path()).unwrap();
+    told.unwrap();
+    assert!(errors >= 1.0, "{errors}");
+    assert_eq!(status, 200);
+    wait::until_true("the source is connected again", || connected() == 1.0).unwrap();
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use lb_model::object::ObjectKey;
+use lb_sources::Status;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
@@ -20,10 +21,12 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use tokio::sync::watch;
 
 use super::{
     LogWriter,
     counters::{BUCKETS, ConnectionCounters, Count, ERRORS, IngressCounters},
+    source::SourceStatus,
 };
 use crate::config::Config;
 
@@ -36,6 +39,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     generation: Gauge,
     reload: Histogram,
+    source: SourceStatus,
 }
 
 /// Counters of one Ingress, by the thread that writes them. Those of a thread that has ended stay.
@@ -72,7 +76,14 @@ impl Metrics {
         let help = "Time to compile and swap a configuration";
         registry.register_with_unit("reload_duration", help, Unit::Seconds, reload.clone());
         registry.register_collector(Box::new(Scrape(shared.clone())));
-        Self { shared, registry, generation, reload }
+        let source = SourceStatus::default();
+        registry.register_collector(Box::new(source.clone()));
+        Self { shared, registry, generation, reload, source }
+    }
+
+    /// Tells how the source is doing from now on.
+    pub(crate) fn follow(&self, source: watch::Receiver<Status>) {
+        self.source.follow(source);
     }
 
     /// Counters of one Ingress for the thread that asks, the same in every configuration; none for requests that belong

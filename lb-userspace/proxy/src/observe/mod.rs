@@ -6,6 +6,7 @@ mod counters;
 mod metrics;
 mod readiness;
 mod record;
+mod source;
 
 pub(crate) use self::{
     access_log::{AccessLog, Entry, LogWriter},
