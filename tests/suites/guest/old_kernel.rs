@@ -6,6 +6,7 @@ use lb_tests::{
     skip,
     topo::{EXTERNAL_IP, Routing},
     traffic::{IpFamily, Target, requests},
+    wait,
 };
 
 const VIP: Target = Target::tcp(EXTERNAL_IP.of(IpFamily::Ipv4), 80);
@@ -30,6 +31,14 @@ fn tc_filters_stand_in_for_tcx_through_a_restart_and_go_with_cleanup() {
     for filters in filters(&cluster) {
         assert_eq!(filters.matches(" handle ").count(), 1, "{filters}");
     }
+    // A CNI that makes the qdisc anew takes our filters along; any news of devices has the agent look, as its patrol does.
+    let namespace = &cluster.topology.node_a().namespace;
+    namespace.run("tc", &["qdisc", "del", "dev", "eth0", "clsact"]).unwrap();
+    namespace.ip("link add news type veth peer name other-end").unwrap();
+    wait::until_true("both filters are back", || {
+        filters(&cluster).iter().all(|filters| filters.matches(" handle ").count() == 1)
+    })
+    .unwrap();
     cluster.agents[0].terminate().unwrap();
     cluster.agents[0].sluice(&["cleanup"]).unwrap();
     for filters in filters(&cluster) {

@@ -228,9 +228,10 @@ impl Attacher {
         let program = loader::classifier(&mut self.ebpf, name)?;
         let failed = |source| AttachError::program(device, hook, source);
         if let Some(filters) = &mut self.filters {
-            if filters.insert((device.index, hook)) {
-                clsact::attach(program, &device.name, direction).map_err(failed)?;
-            }
+            // Each time: whoever removes the qdisc takes our filter along and tells nobody. The kernel replaces one that
+            // is there under RCU (`cls_bpf_change`, net/sched/cls_bpf.c), so that no packet goes without.
+            clsact::attach(program, &device.name, direction).map_err(failed)?;
+            filters.insert((device.index, hook));
             return Ok(());
         }
         let id = program.info().map_err(failed)?.id();
