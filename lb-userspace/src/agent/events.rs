@@ -208,6 +208,7 @@ impl Agent {
         if self.snapshot.is_some() {
             Due::no_later(&mut self.due.maps, Duration::ZERO);
         }
+        self.refusals.remind();
         self.count_entries();
     }
 

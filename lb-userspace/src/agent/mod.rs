@@ -20,6 +20,7 @@ pub(crate) mod preflight;
 mod readiness;
 mod reconcile;
 mod refusals;
+mod reminder;
 mod run;
 
 pub use self::{error::AgentError, options::Options, run::main};

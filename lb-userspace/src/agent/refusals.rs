@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 
 use lb_common::refusal::Refusal as Record;
 use lb_model::object::Refusal;
 
-use super::metrics::Metrics;
+use super::{metrics::Metrics, reminder::Reminder};
 use lb_sources::Announcer;
 
 /// Who noticed.
@@ -28,12 +29,13 @@ pub(super) struct Refusals {
     metrics: Arc<Metrics>,
     /// None where there is no cluster to tell.
     announcer: Option<Announcer>,
+    reminder: Reminder,
 }
 
 impl Refusals {
     /// None so far; counted in `metrics` and announced as they appear.
     pub(super) fn new(metrics: Arc<Metrics>, announcer: Option<Announcer>) -> Self {
-        Self { found: BTreeMap::new(), metrics, announcer }
+        Self { found: BTreeMap::new(), metrics, announcer, reminder: Reminder::new(Instant::now()) }
     }
 
     /// Replaces what `origin` noticed, and says what is new in it. False where that is what it noticed before.
@@ -54,6 +56,13 @@ impl Refusals {
         before.clone_from(refusals);
         self.metrics.refusals(self.found.values().flatten());
         true
+    }
+
+    /// Announces those again that are in force and whose turn it is; to be called once a minute.
+    pub(super) fn remind(&mut self) {
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(self.reminder.due(Instant::now(), self.found.values().flatten()));
+        }
     }
 
     /// All of them, as the kernel keeps them; nothing before the first snapshot, for what an agent before this one found
