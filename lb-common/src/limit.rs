@@ -75,6 +75,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::seconds;
 
     #[test]
     fn a_burst_empties_the_bucket_and_time_refills_it() {
@@ -85,6 +86,14 @@ mod tests {
         assert_eq!(granted(&mut bucket, 1), most as usize);
         assert_eq!(granted(&mut bucket, 2), ANSWERS_PER_TICK as usize);
         assert_eq!(granted(&mut bucket, 100_000), most as usize);
+    }
+
+    #[test]
+    fn a_fresh_bucket_is_refilled_on_a_machine_that_has_been_up_for_longer_than_a_year() {
+        let now = seconds(500 * 86_400);
+        let mut bucket = Bucket::default();
+        while bucket.take(1, now) {}
+        assert!(bucket.take(1, now + 1));
     }
 
     #[test]

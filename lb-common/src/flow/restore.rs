@@ -7,7 +7,7 @@ use crate::{
     address::{IpAddress, V4},
     checksum,
     tcp::{self, State},
-    time::{Tick, since},
+    time::{Tick, is_before, since},
 };
 
 /// Ways of a [`RestoreBucket`].
@@ -179,7 +179,7 @@ impl<A: IpAddress> RestoreBucket<A> {
     #[inline(always)]
     pub fn keep(&mut self, key: &FlowKey<A>, flow: &Flow<A>, now: Tick) {
         let same = |way: &RestoreRecord<A>| way.key.difference(key) == 0;
-        let older = since(now, self.ways[1].written) > since(now, self.ways[0].written);
+        let older = is_before(self.ways[1].written, self.ways[0].written, now);
         let second = same(&self.ways[1]) | (!same(&self.ways[0]) & older);
         self.ways[usize::from(second)].write(key, flow, now);
     }

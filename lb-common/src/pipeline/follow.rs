@@ -96,6 +96,7 @@ pub(super) fn tend<H: Hook>(
     *other_key = flow.other_key(&packet.key);
     *state_before = u32::from(flow.state);
     flow.state |= gained(packet, flow);
+    flow.state |= flow.unheard_end();
     let other = if encapsulated { None } else { hook.flow(other_key) };
     if let Some(other) = other {
         let value = hook.read(other);

@@ -4,11 +4,11 @@ use lb_common::{
     host::verdict::{XDP_DROP, XDP_PASS, XDP_REDIRECT},
     service::SERVICE_DSR,
     stat::Stat,
-    tcp::TCP,
+    tcp::{TCP, flag, timeout},
 };
 use lb_tests::model::{
     Frontend, Step,
-    frame::{IPIP, IPV6_IN_IP, Ip},
+    frame::{self, IPIP, IPV6_IN_IP, Ip},
     read,
 };
 
@@ -35,6 +35,25 @@ fn the_first_node_sends_the_packet_as_it_is_to_the_endpoints_node() {
         let header = sent.len() - crate::node::segment(TCP, family.from(), family.to(), false).len();
         assert_eq!(seen.body, inner.packet(TCP, &sent[header..]));
         assert_eq!(node.events(Stat::Encapsulated), 1);
+    }
+}
+
+/// Nobody on the first node hears the endpoint close.
+#[test]
+fn the_clients_end_ends_the_flow_on_the_first_node() {
+    for family in families() {
+        let mut node = Node::new();
+        node.endpoint(1, family.remote_pod, Some(family.node_b));
+        node.frontend(Frontend { flags: SERVICE_DSR, ..frontend(family.vip, TCP, &[1]) });
+        for flags in [flag::SYN, flag::ACK, flag::ACK | flag::FIN] {
+            let ip = Ip::new(family.client, family.vip);
+            let ports = (family.from().1, family.to().1);
+            node.xdp(&ip.packet(TCP, &frame::tcp(&ip, ports, flags, 7, b"")));
+        }
+        assert_eq!(node.new_flows(), 1);
+        node.wait(timeout::CLOSED + 1);
+        node.xdp(&packet(TCP, family.from(), family.to(), true));
+        assert_eq!(node.new_flows(), 2);
     }
 }
 

@@ -169,6 +169,11 @@ impl Node {
         self.kernel.programs().drops(reason).unwrap()
     }
 
+    /// Flows that were opened to service 1.
+    pub(crate) fn new_flows(&mut self) -> u64 {
+        self.kernel.programs().service_stats(1).unwrap().new_flows
+    }
+
     pub(crate) fn events(&mut self, stat: Stat) -> u64 {
         self.kernel.programs().events(stat).unwrap()
     }
