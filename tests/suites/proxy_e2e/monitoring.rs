@@ -25,8 +25,10 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_there_and_in_the_documentatio
     let namespace = Site::namespace();
     let endpoint = Endpoint::named(&namespace, "10.1.0.1:8000");
     let tls = "spec:\n  tls: [{hosts: [\"a.example\"], secretName: one}]\n";
-    // One that serves, one whose endpoint is not there, one whose Service is not there, and a certificate.
-    let text = ingress("web", "a.example", &[("ssl-redirect", "false")]).replace("spec:\n", tls)
+    // One that serves, with an annotation that does nothing; one whose endpoint is not there, one whose Service is not
+    // there, and a certificate.
+    let text = ingress("web", "a.example", &[("ssl-redirect", "false"), ("proxy-buffer-size", "8k")])
+        .replace("spec:\n", tls)
         + &lb_tests::ingress::secret("one", &["a.example"]).unwrap()
         + &service("web", &[endpoint.address])
         + &ingress("dead", "b.example", &[])

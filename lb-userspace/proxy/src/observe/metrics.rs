@@ -28,7 +28,7 @@ use super::{
     counters::{BUCKETS, ConnectionCounters, Count, ERRORS, IngressCounters},
     source::SourceStatus,
 };
-use crate::config::Config;
+use crate::{compile::reason, config::Config};
 
 /// Upper bounds of the buckets of a reload, in seconds.
 const RELOADS: [f64; 7] = [0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
@@ -263,21 +263,23 @@ impl Scrape {
             }
             Ok(())
         })?;
-        let mut refused = BTreeMap::<_, i64>::new();
-        for refusal in &config.refusals {
-            *refused.entry((refusal.kind.as_str(), refusal.reason.as_str())).or_default() += 1;
-        }
-        writer.family(
-            ("refused", "What was asked for and is not served, by reason"),
-            None,
-            &zero,
-            |write| {
-                for ((kind, reason), count) in &refused {
+        let (advice, refused): (Vec<_>, Vec<_>) =
+            config.refusals.iter().partition(|refusal| reason::is_advice(&refusal.reason));
+        for (name, help, refusals) in [
+            ("refused", "What was asked for and is not served, by reason", refused),
+            ("advice", "Annotations that do not do what they ask for, on Ingresses that are served", advice),
+        ] {
+            let mut counts = BTreeMap::<_, i64>::new();
+            for refusal in refusals {
+                *counts.entry((refusal.kind.as_str(), refusal.reason.as_str())).or_default() += 1;
+            }
+            writer.family((name, help), None, &zero, |write| {
+                for ((kind, reason), count) in &counts {
                     write(&[("kind", kind), ("reason", reason)], &ConstGauge::new(*count))?;
                 }
                 Ok(())
-            },
-        )?;
+            })?;
+        }
         let dropped = self.0.log.as_ref().map_or(0, LogWriter::dropped);
         let about = ("access_log_dropped_buffers", "Buffers of the access log that could not be written");
         writer.single(about, &ConstCounter::new(dropped))
@@ -310,6 +312,8 @@ impl EncodeMetric for ConstHistogram {
 
 #[cfg(test)]
 mod tests {
+    use lb_model::object::Refusal;
+
     use super::*;
 
     #[test]
@@ -327,5 +331,25 @@ mod tests {
         let text = metrics.text().unwrap();
         assert!(text.contains(r#"requests_total{ingress="shop/site",class="2xx"} 1001"#), "{text}");
         assert!(text.contains(r#"sent_bytes_total{ingress="shop/site"} 10010"#), "{text}");
+    }
+    #[test]
+    fn advice_does_not_count_as_refused() {
+        let refusal = |reason: &str| Refusal {
+            kind: "Ingress".to_owned(),
+            object: ObjectKey::new("shop", "site"),
+            reason: reason.to_owned(),
+            message: String::new(),
+        };
+        let refusals = ["AnnotationIgnored", "AnnotationUnknown", "AnnotationRefused"].map(refusal).into();
+        let metrics = Metrics::new(None);
+        metrics.reloaded(Arc::new(Config { refusals, ..Config::default() }), Duration::ZERO);
+        let text = metrics.text().unwrap();
+        let lines = |name: &str| -> Vec<String> {
+            text.lines().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+        };
+        let labels = |reason: &str| format!("{{kind=\"Ingress\",reason=\"{reason}\"}} 1");
+        assert_eq!(lines("sluice_ingress_refused"), [labels("AnnotationRefused")]);
+        let advice = [labels("AnnotationIgnored"), labels("AnnotationUnknown")];
+        assert_eq!(lines("sluice_ingress_advice"), advice);
     }
 }
