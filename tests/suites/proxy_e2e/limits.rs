@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use lb_tests::wait;
+
 use super::{
     endpoint::{Endpoint, ok},
     site::{Site, ingress, possible, service},
@@ -34,6 +36,11 @@ fn a_client_that_asks_too_often_is_answered_503() {
     let statuses: Vec<_> = (0..6).map(|_| site.get("a.example", "/", &[]).status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
     assert_eq!(endpoint.seen().len(), 4);
+    // Apart from the 503 that are errors.
+    wait::until_true("they are counted", || {
+        site.metric(r#"sluice_ingress_limited_requests_total{ingress="default/web"}"#) == 2.0
+    })
+    .unwrap();
     // Another configuration gives no new allowance.
     site.apply(
         &(ingress("web", "a.example", &[("limit-rpm", "2"), ("limit-burst-multiplier", "2")])

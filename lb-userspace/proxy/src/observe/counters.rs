@@ -47,6 +47,8 @@ pub(crate) struct IngressCounters {
     pub(crate) errors: [Count; ERRORS.len()],
     /// Attempts after the first.
     pub(crate) retries: Count,
+    /// Requests that were answered 503 because their client asked too much.
+    pub(crate) limited: Count,
 }
 
 impl IngressCounters {

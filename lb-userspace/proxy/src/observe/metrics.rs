@@ -203,9 +203,12 @@ impl Scrape {
             Ok(())
         })?;
         type Plain = (&'static str, &'static str, fn(&IngressCounters) -> &Count);
-        let plain: [Plain; 2] = [
+        let plain: [Plain; 3] = [
             ("upstream_retries", "Attempts after the first", |counters| &counters.retries),
             ("sent_bytes", "Bytes of response bodies", |counters| &counters.sent),
+            ("limited_requests", "Requests that limits of the Ingress answered 503", |counters| {
+                &counters.limited
+            }),
         ];
         for (name, help, count) in plain {
             writer.family((name, help), None, &zero, |write| {

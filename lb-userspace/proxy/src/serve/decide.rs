@@ -114,11 +114,10 @@ fn screen<B>(
     let permit = match &state.limiter {
         None => None,
         // As nginx answers unless limit_req_status says otherwise.
-        Some(limiter) => Some(
-            limiter
-                .admit(origin, now)
-                .ok_or_else(|| Box::new(answer::status(StatusCode::SERVICE_UNAVAILABLE)))?,
-        ),
+        Some(limiter) => Some(limiter.admit(origin, now).ok_or_else(|| {
+            state.counters.limited.add(1);
+            Box::new(answer::status(StatusCode::SERVICE_UNAVAILABLE))
+        })?),
     };
     let cors = state.cors.as_ref().and_then(|cors| cors.allowed(request));
     if let Some(answers) = &state.cors
