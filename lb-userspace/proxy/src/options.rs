@@ -66,7 +66,8 @@ pub struct Options {
     /// Connections from these ranges begin with the PROXY protocol, version 1 or 2; others may not use it.
     #[arg(long, env = "SLUICE_PROXY_PROTOCOL_FROM", value_name = "CIDR", value_delimiter = ',')]
     pub proxy_protocol_from: Vec<Cidr>,
-    /// Where a line of JSON goes for each request: a file, `-` for standard output, or `off`.
+    /// Where a line of JSON goes for each request: a file, `-` for standard output, or `off`. A file is appended to and
+    /// never reopened: have logrotate use `copytruncate`.
     #[arg(long, env = "SLUICE_ACCESS_LOG", value_name = "PATH", default_value = "-", value_parser = access_log)]
     pub access_log: AccessLog,
     /// How long new connections are taken after SIGTERM: until load balancers have seen that the proxy is not ready.
