@@ -30,7 +30,7 @@ fn main() {
     println!(
         "{INGRESSES} Ingresses, {} routes, {} certificates, {} upstreams; medians of {ROUNDS}",
         config.routes.iter().count(),
-        config.expiries.len(),
+        config.validities.len(),
         config.upstreams.len()
     );
     report("compile, nothing read before", || compile(&snapshot, &settings, &mut Cache::default()));

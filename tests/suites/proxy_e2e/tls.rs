@@ -93,7 +93,10 @@ fn certificates_go_by_server_name_and_are_replaced_while_serving() {
     site.apply(&format!("{}{fresh}{}", &text[..start], &text[end..]));
     assert_eq!(subject(&site, "a.example"), "CN=two");
     let (_, metrics) = site.admin("/metrics").unwrap();
-    assert!(metrics.contains("certificate_expiry_timestamp_seconds{secret=\"default/one\"}"), "{metrics}");
+    for time in ["start", "expiry"] {
+        let series = format!("certificate_{time}_timestamp_seconds{{secret=\"default/one\"}}");
+        assert!(metrics.contains(&series), "{metrics}");
+    }
 }
 
 #[test]

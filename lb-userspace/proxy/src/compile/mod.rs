@@ -43,9 +43,9 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings, cache: &mut Cache) -> C
     compiler.add_default_backends(&ingresses);
     let Compiler { backends, routes, mut refusals, .. } = compiler;
     let certificates = tls::certificates(snapshot, settings, &ingresses, cache, &mut refusals);
-    let expiries = certificates
+    let validities = certificates
         .iter()
-        .map(|(_, certificate)| (certificate.secret.to_string(), certificate.not_after))
+        .map(|(_, certificate)| (certificate.secret.to_string(), certificate.validity))
         .collect();
     cache.forget_unused();
     Config {
@@ -54,7 +54,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings, cache: &mut Cache) -> C
         certificates,
         upstreams: backends.into_upstreams(),
         refusals: refusals.into_sorted(),
-        expiries,
+        validities,
     }
 }
 

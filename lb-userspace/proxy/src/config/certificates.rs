@@ -17,7 +17,16 @@ pub struct Certificate {
     pub certified_key: Arc<CertifiedKey>,
     /// The DNS names that it is for, in lower case.
     pub names: Vec<String>,
-    /// `notAfter`, seconds since the epoch.
+    /// When it is valid.
+    pub validity: Validity,
+}
+
+/// When a certificate is valid, in seconds since the epoch (RFC 5280 §4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore`.
+    pub not_before: i64,
+    /// `notAfter`.
     pub not_after: i64,
 }
 

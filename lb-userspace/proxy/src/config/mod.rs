@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use lb_model::object::Refusal;
 
 pub use self::{
-    certificates::{Certificate, Certificates},
+    certificates::{Certificate, Certificates, Validity},
     pattern::{Pattern, PatternError},
     policy::{
         AccessList, CookieAffinity, Cors, Limits, NextUpstream, Policy, Retry, SameSite, Timeouts,
@@ -41,6 +41,6 @@ pub struct Config {
     pub upstreams: BTreeMap<UpstreamKey, Arc<Upstream>>,
     /// What was asked for and is not served.
     pub refusals: Vec<Refusal>,
-    /// `notAfter` of every certificate in use, seconds since the epoch, by the name of its Secret.
-    pub expiries: BTreeMap<String, i64>,
+    /// When each certificate in use is valid, by the name of its Secret.
+    pub validities: BTreeMap<String, Validity>,
 }

@@ -58,7 +58,7 @@ fn write_certificate(
     certificate: Option<&std::sync::Arc<Certificate>>,
 ) -> fmt::Result {
     let Some(certificate) = certificate else { return writeln!(f, " (no certificate)") };
-    let not_after = u64::try_from(certificate.not_after).unwrap_or_default();
+    let not_after = u64::try_from(certificate.validity.not_after).unwrap_or_default();
     match DateTime::from_unix_duration(Duration::from_secs(not_after)) {
         Ok(date) => writeln!(f, " (certificate {} until {date})", certificate.secret),
         Err(_) => writeln!(f, " (certificate {})", certificate.secret),

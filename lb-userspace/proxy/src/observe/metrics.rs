@@ -28,7 +28,10 @@ use super::{
     counters::{BUCKETS, ConnectionCounters, Count, ERRORS, IngressCounters},
     source::SourceStatus,
 };
-use crate::{compile::reason, config::Config};
+use crate::{
+    compile::reason,
+    config::{Config, Validity},
+};
 
 /// Upper bounds of the buckets of a reload, in seconds.
 const RELOADS: [f64; 7] = [0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
@@ -259,13 +262,23 @@ impl Scrape {
     fn configuration(&self, writer: &mut Writer<'_, '_>) -> fmt::Result {
         let config = lock(&self.0.config).clone();
         let zero = ConstGauge::new(0i64);
-        let about = ("certificate_expiry_timestamp", "When a certificate ends, since the epoch");
-        writer.family(about, Some(&Unit::Seconds), &zero, |write| {
-            for (secret, not_after) in &config.expiries {
-                write(&[("secret", secret)], &ConstGauge::new(*not_after))?;
-            }
-            Ok(())
-        })?;
+        type Time = (&'static str, &'static str, fn(&Validity) -> i64);
+        let times: [Time; 2] = [
+            ("certificate_start_timestamp", "When a certificate begins, since the epoch", |validity| {
+                validity.not_before
+            }),
+            ("certificate_expiry_timestamp", "When a certificate ends, since the epoch", |validity| {
+                validity.not_after
+            }),
+        ];
+        for (name, help, time) in times {
+            writer.family((name, help), Some(&Unit::Seconds), &zero, |write| {
+                for (secret, validity) in &config.validities {
+                    write(&[("secret", secret)], &ConstGauge::new(time(validity)))?;
+                }
+                Ok(())
+            })?;
+        }
         let (advice, refused): (Vec<_>, Vec<_>) =
             config.refusals.iter().partition(|refusal| reason::is_advice(&refusal.reason));
         for (name, help, refusals) in [

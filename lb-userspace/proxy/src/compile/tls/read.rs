@@ -16,10 +16,11 @@ use x509_cert::{
     Certificate as X509,
     der::{Decode, Error as DerError},
     ext::pkix::{SubjectAltName, name::GeneralName},
+    time::Time,
 };
 
 use super::super::reason;
-use crate::config::Certificate;
+use crate::config::{Certificate, Validity};
 
 /// Why a Secret has no certificate that could be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,10 +83,15 @@ pub(in crate::compile) fn read(key: &ObjectKey, secret: &TlsSecret) -> Result<Ce
         }
         Err(error) => return Err(CertificateError::Key(error.to_string())),
     }
+    let validity = &leaf.tbs_certificate.validity;
+    let seconds = |time: Time| time.to_unix_duration().as_secs().cast_signed();
     Ok(Certificate {
         secret: key.clone(),
         names: names(leaf),
-        not_after: leaf.tbs_certificate.validity.not_after.to_unix_duration().as_secs().cast_signed(),
+        validity: Validity {
+            not_before: seconds(validity.not_before),
+            not_after: seconds(validity.not_after),
+        },
         certified_key: Arc::new(certified_key),
     })
 }

@@ -4,7 +4,7 @@ use lb_model::ingress::{Ingress, IngressTls};
 
 use super::*;
 use crate::compile::tests::cluster::{Cluster, annotated, answer, backend, key, one_host, reasons, tls};
-use crate::config::Config;
+use crate::config::{Config, Validity};
 
 const EC: &str = include_str!("../../../testdata/ec.crt");
 const EC_SEC1: &str = include_str!("../../../testdata/ec-sec1.key");
@@ -13,8 +13,8 @@ const RSA: &str = include_str!("../../../testdata/rsa.crt");
 const RSA_PKCS1: &str = include_str!("../../../testdata/rsa-pkcs1.key");
 const RSA_PKCS8: &str = include_str!("../../../testdata/rsa-pkcs8.key");
 
-/// `notAfter` of `ec.crt`, as `openssl x509 -enddate` prints it.
-const EC_NOT_AFTER: i64 = 4_948_934_500;
+/// When `ec.crt` is valid, as `openssl x509 -dates` prints it.
+const EC_VALIDITY: Validity = Validity { not_before: 1_795_334_500, not_after: 4_948_934_500 };
 
 fn read_text(certificate: &str, private_key: &str) -> Result<Certificate, CertificateError> {
     let secret = lb_model::ingress::TlsSecret { certificate: certificate.into(), key: private_key.into() };
@@ -47,7 +47,7 @@ fn keys_of_all_three_forms_are_read() {
 fn names_and_expiry_are_those_of_the_first_certificate() {
     let certificate = read_text(&format!("{EC}{RSA}"), EC_SEC1).unwrap();
     assert_eq!(certificate.names, ["example.org", "*.example.org"]);
-    assert_eq!(certificate.not_after, EC_NOT_AFTER);
+    assert_eq!(certificate.validity, EC_VALIDITY);
     assert_eq!(certificate.certified_key.cert.len(), 2);
     assert_eq!(read_text(RSA, RSA_PKCS8).unwrap().names, ["rsa.example.com"]);
 }
@@ -111,8 +111,8 @@ fn the_server_name_itself_comes_before_a_wildcard_before_the_default() {
     ] {
         assert_eq!(secret_of(&config, server_name).as_deref(), Some(expected), "{server_name:?}");
     }
-    assert_eq!(config.expiries.get("default/ec"), Some(&EC_NOT_AFTER));
-    assert_eq!(config.expiries.len(), 4);
+    assert_eq!(config.validities.get("default/ec"), Some(&EC_VALIDITY));
+    assert_eq!(config.validities.len(), 4);
 }
 
 #[test]
