@@ -83,10 +83,9 @@ fn requests_at_a_time_are_limited() {
     let site = Site::start_in(namespace, &text, &[]);
     let mut slow = site.client();
     slow.send("GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    lb_tests::wait::until_true("the slow request arrives", || endpoint.seen().len() == 1).unwrap();
+    wait::until_true("the slow request arrives", || endpoint.seen().len() == 1).unwrap();
     assert_eq!(site.get("a.example", "/", &[]).status, 503);
     go.send(()).unwrap();
     assert_eq!(slow.response().text(), "been");
-    lb_tests::wait::until_true("its place is free again", || site.get("a.example", "/", &[]).status == 200)
-        .unwrap();
+    wait::until_true("its place is free again", || site.get("a.example", "/", &[]).status == 200).unwrap();
 }
