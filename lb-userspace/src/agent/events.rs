@@ -341,7 +341,7 @@ impl Agent {
         let mut refused = Vec::new();
         let wanted = health_checks(snapshot, &self.config, &mut refused);
         let unavailable = self.health_checks.set(wanted);
-        if !unavailable.is_empty() {
+        if !unavailable.is_empty() || self.health_checks.is_waiting() {
             Due::no_later(&mut self.due.health_checks, REOPEN);
         }
         refused.extend(unavailable);

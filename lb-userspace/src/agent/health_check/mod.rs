@@ -3,7 +3,11 @@
 mod answer;
 mod listener;
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use lb_model::{
     desired::health_check::HealthCheck,
@@ -27,6 +31,9 @@ pub(super) struct HealthChecks {
     readiness: Arc<Readiness>,
     node: String,
     open: BTreeMap<u16, Open>,
+    /// Ports that another program has: kube-proxy beside us, which answers the same, for the API server gives a port of
+    /// health checks to one Service alone. Nothing is amiss then, so that these are logged and no refusals.
+    taken: BTreeSet<u16>,
 }
 
 /// A port that answers; it closes when this is dropped.
@@ -38,13 +45,14 @@ struct Open {
 impl HealthChecks {
     /// No port of this `node` yet. Answers are 503 while `readiness` lacks anything.
     pub(super) fn new(readiness: Arc<Readiness>, node: &str) -> Self {
-        Self { readiness, node: node.to_owned(), open: BTreeMap::new() }
+        Self { readiness, node: node.to_owned(), open: BTreeMap::new(), taken: BTreeSet::new() }
     }
 
-    /// Closes, opens and updates ports so that exactly `wanted` answer. What could not be opened is refused, and can be
-    /// asked for again.
+    /// Closes, opens and updates ports so that exactly `wanted` answer, by us or by another program that has the port
+    /// already. What could not be opened is refused, and can be asked for again.
     pub(super) fn set(&mut self, wanted: BTreeMap<u16, HealthCheck>) -> Vec<Refusal> {
         self.open.retain(|port, _| wanted.contains_key(port));
+        self.taken.retain(|port| wanted.contains_key(port));
         let mut refusals = Vec::new();
         for (port, health) in wanted {
             if let Some(open) = self.open.get(&port) {
@@ -58,12 +66,27 @@ impl HealthChecks {
             match Listener::open(port) {
                 Ok(listener) => {
                     tracing::info!(port, service = %health.service, "health checks are answered");
+                    self.taken.remove(&port);
                     self.open.insert(port, self.answer(listener, health));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    if self.taken.insert(port) {
+                        tracing::info!(
+                            port,
+                            service = %health.service,
+                            "health checks are left to the program that has the port, kube-proxy perhaps"
+                        );
+                    }
                 }
                 Err(error) => refusals.push(unavailable(&self.node, port, &health.service, &error)),
             }
         }
         refusals
+    }
+
+    /// True where another program has a port, which may leave it.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.taken.is_empty()
     }
 
     fn answer(&self, listener: Listener, health: HealthCheck) -> Open {
@@ -86,17 +109,12 @@ pub(super) fn raise_open_files() {
 
 /// The message names the node: on others the port may be free.
 fn unavailable(node: &str, port: u16, service: &ObjectKey, error: &io::Error) -> Refusal {
-    let hint = if error.kind() == io::ErrorKind::AddrInUse {
-        "; another program answers there, kube-proxy perhaps"
-    } else {
-        ""
-    };
     Refusal {
         kind: "Service".to_owned(),
         object: service.clone(),
         reason: UNAVAILABLE.to_owned(),
         message: format!(
-            "healthCheckNodePort {port} of Service {service} is not answered by Sluice on {node}: {error}{hint}"
+            "healthCheckNodePort {port} of Service {service} is not answered on {node}: {error}"
         ),
     }
 }
@@ -114,18 +132,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_refused_by_name_the_others_open_and_it_opens_once_it_is_free() {
+    async fn a_port_in_use_is_waited_for_without_a_refusal_and_opens_once_it_is_free() {
         let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = taken.local_addr().unwrap().port();
         let mut checks = HealthChecks::new(Arc::default(), "node-a");
         let wanted: BTreeMap<_, _> = [(port, health("web"))].into();
-        let refusals = checks.set(wanted.clone());
-        assert_eq!((refusals[0].object.name.as_str(), refusals[0].reason.as_str()), ("web", UNAVAILABLE));
-        let message = &refusals[0].message;
-        assert!(message.contains("on node-a: ") && message.contains("kube-proxy perhaps"), "{message}");
+        assert_eq!(checks.set(wanted.clone()), []);
+        assert!(checks.is_waiting());
         drop(taken);
         assert_eq!(checks.set(wanted), []);
+        assert!(!checks.is_waiting());
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_opened_is_refused_with_the_node_and_why() {
+        let error = io::Error::from_raw_os_error(libc::EMFILE);
+        let refusal = unavailable("node-a", 32_000, &ObjectKey::new("default", "web"), &error);
+        assert_eq!((refusal.object.name.as_str(), refusal.reason.as_str()), ("web", UNAVAILABLE));
+        assert!(refusal.message.contains("on node-a: Too many open files"), "{}", refusal.message);
     }
 
     #[tokio::test]
