@@ -41,8 +41,9 @@ pub struct Attacher {
     pins: Pins,
     ebpf: Ebpf,
     mode: Mode,
-    /// Devices whose driver has refused native XDP: not asked again.
-    stepped_down: BTreeSet<u32>,
+    /// Devices whose driver has refused native XDP, and the MTU it had: not asked again before that is another, for some
+    /// drivers lose packets over an attempt, and the MTU is the reason that a device can be told to lose.
+    stepped_down: BTreeMap<u32, u32>,
     /// Devices that were said to hide VLAN tags.
     hidden_tags: BTreeSet<u32>,
     /// Filters that stand for tcx links on an old kernel; none before the first look.
@@ -179,12 +180,12 @@ impl Attacher {
             Mode::Tc => self.without_xdp(device),
             Mode::Generic => self.xdp(device, XdpMode::Skb).map(|()| Attached::Generic),
             Mode::Native => self.xdp(device, XdpMode::Driver).map(|()| Attached::Native),
-            Mode::Auto if self.stepped_down.contains(&device.index) => Ok(Attached::Tc),
+            Mode::Auto if self.stepped_down.get(&device.index) == Some(&device.mtu) => Ok(Attached::Tc),
             Mode::Auto => match self.xdp(device, XdpMode::Driver) {
                 Ok(()) => Ok(Attached::Native),
                 Err(AttachError::Mode { device: name, source, .. }) => {
                     tracing::warn!(device = name, error = %source, "no native XDP; packets are met at tcx");
-                    self.stepped_down.insert(device.index);
+                    self.stepped_down.insert(device.index, device.mtu);
                     Ok(Attached::Tc)
                 }
                 Err(error) => Err(error),
