@@ -136,18 +136,28 @@ fn answers(states: BTreeMap<NextHop, NeighbourState>) -> BTreeMap<NextHop, bool>
         .collect()
 }
 
-/// Link-layer addresses as they were last told.
+/// Neighbours that are remembered at most. Hosts come and go, and with IPv6 privacy addresses (RFC 8981) daily under
+/// another name; kernels hold fewer (`gc_thresh3`) unless told otherwise.
+const REMEMBERED: usize = 1 << 16;
+
+/// Link-layer addresses as they were last told, of neighbours that the kernel has forgotten too: a flow may still go by
+/// one, and has to be told when the neighbour is back under another.
 #[derive(Debug, Default)]
 pub struct Addresses {
     known: BTreeMap<NextHop, Vec<u8>>,
 }
 
 impl Addresses {
-    /// True where a next hop that was known under another link-layer address has a new one: flows remember the old.
+    /// True where a next hop that was known under another link-layer address has a new one: flows remember the old. And
+    /// where there were too many to remember: moves of those that are forgotten would not be noticed.
     pub fn moved(&mut self, hop: NextHop, mac: Option<Vec<u8>>) -> bool {
         let Some(mac) = mac else { return false };
+        let forgets = self.known.len() >= REMEMBERED && !self.known.contains_key(&hop);
+        if forgets {
+            self.known.clear();
+        }
         let before = self.known.insert(hop, mac.clone());
-        before.is_some_and(|before| before != mac)
+        forgets || before.is_some_and(|before| before != mac)
     }
 
     /// Forgets those on devices that are of no interest any more.
@@ -205,6 +215,8 @@ async fn remove(netlink: &Netlink, entries: impl Iterator<Item = &NeighbourMessa
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -216,5 +228,15 @@ mod tests {
         assert!(!addresses.moved(hop, None));
         assert!(addresses.moved(hop, Some(vec![2; 6])));
         assert!(!addresses.moved(NextHop { ifindex: 3, ..hop }, Some(vec![3; 6])));
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_flows_look_again_when_those_are_forgotten() {
+        let mut addresses = Addresses::default();
+        let hop = |number: usize| NextHop { ifindex: 2, address: Ipv4Addr::from_bits(number as u32).into() };
+        assert!((0..REMEMBERED).all(|number| !addresses.moved(hop(number), Some(vec![1; 6]))));
+        assert!(!addresses.moved(hop(0), Some(vec![1; 6])));
+        assert!(addresses.moved(hop(REMEMBERED), Some(vec![1; 6])));
+        assert_eq!(addresses.known.len(), 1);
     }
 }
