@@ -60,9 +60,7 @@ async fn run(dir: &PinDir, options: &Options, level: Level) -> Result<(), AgentE
     let mut ebpf = loader::load(dir, &settings)?;
     loader::pin_programs(&mut ebpf, dir)?;
     pins.hold_all()?;
-    if let Err(error) = ports::reserve(&settings.snat_ports) {
-        tracing::warn!("{error}");
-    }
+    tokio::spawn(stop.clone().run_until_cancelled_owned(ports::keep_reserved(settings.snat_ports.clone())));
     let mut maps = Maps::new(Pinned::open(dir)?)?;
     maps.admit_ports(settings.snat_ports)?;
     let feed = options.source().start(Consumer::Agent, stop.clone()).await?;

@@ -1,8 +1,13 @@
 //! Keeps the node's own sockets off the ports that SNAT takes.
 
-use std::{fs, io, ops::RangeInclusive};
+use std::{fs, io, ops::RangeInclusive, time::Duration};
+
+use tokio::time::interval;
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+
+/// How often the list is looked at.
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// Why the ports could not be reserved.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +20,20 @@ pub struct ReserveError {
     last: u16,
     list: String,
     source: io::Error,
+}
+
+/// Keeps `ports` reserved, for `sysctl --system` and its like write the list anew; what is in the way is logged once.
+pub async fn keep_reserved(ports: RangeInclusive<u16>) {
+    let mut ticks = interval(PERIOD);
+    let mut said = None;
+    loop {
+        ticks.tick().await;
+        let error = reserve(&ports).err().map(|error| error.to_string());
+        if let Some(error) = error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
+            tracing::warn!("{error}");
+        }
+        said = error;
+    }
 }
 
 /// Adds `ports` to `net.ipv4.ip_local_reserved_ports`, keeping what is reserved already.

@@ -358,3 +358,17 @@ fn a_clsact_filter_is_replaced_in_place_outlives_its_loader_and_is_found_again_b
     assert_eq!(detached, [Hook::Ingress]);
     assert!(!filters().contains("sluice"), "{}", filters());
 }
+
+/// `sysctl --system` writes the list anew.
+#[test]
+fn ports_of_snat_are_reserved_again_beside_what_somebody_else_wrote() {
+    if !skip::need(skip::NETWORK) {
+        return;
+    }
+    let node = Node::new();
+    let _agent = node.start(&[]);
+    let list = || node.namespace.run("sysctl", &["-n", "net.ipv4.ip_local_reserved_ports"]).unwrap();
+    wait::until_true("they are reserved", || list().trim() == "49152-65535").unwrap();
+    node.namespace.sysctl("ipv4/ip_local_reserved_ports", "8080").unwrap();
+    wait::until_true("they are reserved again", || list().trim() == "8080,49152-65535").unwrap();
+}
