@@ -1,4 +1,4 @@
-//! Clients that are served briefly or not at all: the address may be anybody's to reach.
+//! Clients that are served briefly, some at a time: the address may be anybody's to reach.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ pub async fn serve<F>(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection of {what}");
+                tracing::warn!(%error, "cannot accept a connection on {what}");
                 sleep(PAUSE).await;
             }
         }

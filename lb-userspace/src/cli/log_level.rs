@@ -20,7 +20,7 @@ pub(crate) struct LogLevelArgs {
 /// Runs the verb: prints the level that is in force.
 pub(crate) fn run(args: &LogLevelArgs, out: &mut impl io::Write) -> Result<ExitCode, CliError> {
     let Some(address) = args.program.admin.0 else {
-        let message = "SLUICE_ADMIN is `none`: nobody answers; start the agent with --admin ADDRESS:PORT, or name the proxy's here";
+        let message = "--admin (SLUICE_ADMIN) is `none`: nobody answers there; start the agent with an address, or name the proxy's by --admin ADDRESS:PORT";
         return Err(CliError::Refused { message: message.to_owned() });
     };
     let answer = match &args.level {

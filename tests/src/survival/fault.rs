@@ -28,16 +28,15 @@ impl Fault {
         Self { name, streams: 0, connections: 0, datagrams: 0, happen }
     }
 
-    /// Has it happen under load, and counts what it cost once all is quiet again.
+    /// Has it happen under load, and counts what was lost since the fault before, once all is quiet again.
     ///
     /// # Errors
     /// Where it cannot be made to happen, or the load does not recover.
     pub fn inject(&self, world: &mut World, load: &Load) -> Result<Outcome> {
         load.settle()?;
-        let before = load.tally();
         let meanwhile = (self.happen)(world, load).with_context(|| format!("fault `{}`", self.name))?;
         load.settle().with_context(|| format!("after `{}`: {:?}", self.name, load.notes()))?;
-        Ok(Outcome { fault: *self, tally: load.tally().since(&before), meanwhile, notes: load.notes() })
+        Ok(Outcome { fault: *self, tally: load.uncounted(), meanwhile, notes: load.notes() })
     }
 }
 
@@ -67,12 +66,15 @@ impl Outcome {
     /// Where it did.
     pub fn check(&self) -> Result<()> {
         let Self { fault, tally, meanwhile, notes } = self;
-        let within = tally.connections_failed <= fault.connections
+        let delays = fault.connections > 0 || *meanwhile > 0;
+        let within = (delays || tally.connections_delayed == 0)
+            && tally.connections_failed <= fault.connections
             && tally.streams_broken <= fault.streams
             && tally.datagrams_lost <= fault.datagrams + meanwhile;
         ensure!(
             within,
-            "`{}` may break {} streams, {} new connections and lose {} datagrams; {tally:?}; {notes:?}",
+            "`{}` may break {} streams, {} new connections and lose {} datagrams, and delay none where it breaks none; \
+             {tally:?}; {notes:?}",
             fault.name,
             fault.streams,
             fault.connections,

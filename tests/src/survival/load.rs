@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// Raised for every session to end in order, and begin again.
     round: AtomicU64,
     tally: Mutex<Tally>,
+    /// What [`Load::uncounted`] has told of.
+    counted: Mutex<Tally>,
     notes: Mutex<Vec<String>>,
     sessions: Vec<Progress>,
 }
@@ -153,18 +155,25 @@ impl Load {
         *self.shared.tally()
     }
 
+    /// What was done since this was last asked.
+    pub fn uncounted(&self) -> Tally {
+        let mut counted = self.shared.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = self.tally();
+        tally.since(&std::mem::replace(&mut counted, tally))
+    }
+
     /// What went wrong since this was last asked, in words.
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends the sessions in order.
+    /// Ends the sessions in order; what they did since [`uncounted`](Self::uncounted) was last asked.
     pub fn finish(mut self) -> Tally {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
-        self.tally()
+        self.uncounted()
     }
 }
 

@@ -38,12 +38,13 @@ impl Report {
         let each_second = |count: u64| count as f64 / time.as_secs_f64();
         format!(
             "Load held for {:.0} s: 12 long-lived connections with {:.1} MB/s, every byte compared; {:.0} requests/s, of \
-             which {:.0} over new connections; {:.0} datagrams/s, each with its answer.",
+             which {:.0} over new connections; {:.0} datagrams/s, of which {} in all had no answer.",
             time.as_secs_f64(),
             each_second(total.bytes) / 1e6,
             each_second(total.requests),
             each_second(total.connections),
             each_second(total.datagrams),
+            total.datagrams_lost,
         )
     }
 }

@@ -44,7 +44,6 @@ impl Soak {
         }
         let load = world.load()?;
         let (mut random, mut report, begun) = (Rng::with_seed(self.seed), Report::default(), Instant::now());
-        let mut total = load.tally();
         while begun.elapsed() < self.time {
             random.shuffle(&mut faults);
             for fault in &faults {
@@ -54,14 +53,14 @@ impl Soak {
                 report.add(&outcome);
             }
         }
-        total = load.tally().since(&total);
-        let time = begun.elapsed();
-        load.finish();
+        let (total, time) = (load.tally(), begun.elapsed());
+        let end = load.finish();
         println!(
             "\n{}\nMachine load at the end: {}.\n\n{report}",
             Report::load(&total, time),
             machine_load()
         );
+        ensure!(end.is_whole(), "after the last fault something was lost: {end:?}");
         let failures = report.failures();
         if !failures.is_empty() {
             bail!("more was lost than may be:\n{}", failures.join("\n"));

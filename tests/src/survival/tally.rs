@@ -22,6 +22,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// True where nothing was lost, nor saved by TCP alone.
+    pub fn is_whole(&self) -> bool {
+        self.streams_broken + self.connections_failed + self.connections_delayed + self.datagrams_lost == 0
+    }
+
     /// What happened since an earlier count.
     pub fn since(&self, earlier: &Self) -> Self {
         self.combine(earlier, |now, then| now - then)

@@ -45,6 +45,7 @@ impl World {
     /// Where a step fails.
     pub fn new() -> Result<Self> {
         let topology = Topology::with(Layout::default())?;
+        topology.keep_order()?;
         let directory = TempDir::with_prefix(&topology.name)?;
         let path = directory.path();
         let services = near_and_far(&topology);

@@ -17,6 +17,7 @@
 mod cards;
 mod link;
 mod node;
+mod order;
 mod router;
 pub mod second_uplink;
 mod vxlan;
@@ -149,6 +150,16 @@ impl Topology {
             node.start_pods(name, layout)?;
         }
         Ok(topology)
+    }
+
+    /// Keeps the packets of each flow in order everywhere, as network cards do and veth pairs do not.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn keep_order(&self) -> Result<()> {
+        let nodes = self.nodes.iter().map(|node| &*node.namespace);
+        let pods = self.pods().map(Pod::namespace);
+        [&self.client, &self.router].into_iter().chain(nodes).chain(pods).try_for_each(order::keep)
     }
 
     /// node-a, to which the VIPs are routed at first.

@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 
-use aya::maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key};
+use aya::{
+    Pod,
+    maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
+};
 use lb_common::{
     abi::map,
-    address::{Address, V4},
+    address::{Address, IpAddress, V4, V6},
     affinity::{Affinity, AffinityKey},
-    flow::{Flow, FlowKey},
+    flow::{FLOW_REVERSE, Flow, FlowKey},
     fragment::{self, FragmentKey, FragmentPorts},
     service::{Service, ServiceKey},
     source_range::SourceRangeKey,
-    tcp::timeout,
-    time::seconds,
+    tcp::{CONFIRMED, REPLIED, TCP, UDP, timeout},
+    time::{Tick, seconds},
 };
 use lb_tests::skip;
 use lb_userspace::dataplane::{
@@ -34,7 +37,7 @@ fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once_and_none_that_is_o
     }
     let node = Node::new();
     node.pins.create().unwrap();
-    let sizes = lb_userspace::dataplane::spec::Sizes { flows: 16_384, ..node::sizes() };
+    let sizes = lb_userspace::dataplane::spec::Sizes { flows: 16_384, flows6: 16_384, ..node::sizes() };
     drop(loader::load(&node.pins, &Settings { sizes, ..Settings::default() }).unwrap());
     let pinned = Pinned::open(&node.pins).unwrap();
     let used = |name: &str| {
@@ -46,15 +49,17 @@ fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once_and_none_that_is_o
         Usage { map: map::FLOWS, used: 0, capacity: 16_384, flag: Some("--max-flows") }
     );
 
-    let data = MapData::from_pin(node.pins.map(map::FLOWS)).unwrap();
-    let mut flows: HashMap<_, FlowKey<V4>, Flow<V4>> = Map::from_map_data(data).unwrap().try_into().unwrap();
     let now = clock::now();
-    for number in 0..FLOWS * 2 {
-        let key = FlowKey { src_be: number, ..FlowKey::default() };
-        let idle = if number < FLOWS { 0 } else { timeout::OPENING + 1 };
-        flows.insert(key, Flow { last_seen: now.wrapping_sub(idle), ..Flow::default() }, 0).unwrap();
-    }
-    assert_eq!(used(map::FLOWS).used, u64::from(FLOWS));
+    fill::<V4>(&node, map::FLOWS, now);
+    fill::<V6>(&node, map::FLOWS6, now);
+    assert_eq!([map::FLOWS, map::FLOWS6].map(|name| used(name).used), [u64::from(FLOWS) + 2; 2]);
+    let mut replies = 0;
+    pinned
+        .living_halves(now, |half| {
+            replies += u32::from(half.service == u32::from(UDP) && half.flags == FLOW_REVERSE)
+        })
+        .unwrap();
+    assert_eq!(replies, 2, "the UDP half of each table");
 
     let data = MapData::from_pin(node.pins.map(map::FRAGMENTS)).unwrap();
     let mut fragments: HashMap<_, FragmentKey, FragmentPorts> =
@@ -89,4 +94,29 @@ fn every_entry_of_large_lru_maps_and_of_tries_is_counted_once_and_none_that_is_o
     }
     let ranges = used(map::SOURCE_RANGES);
     assert_eq!((ranges.used, ranges.flag), (3, Some("--max-source-ranges")));
+}
+
+/// Flows that have just begun and as many that were given up, an answered UDP half and a confirmed TCP half idle for longer
+/// than those.
+fn fill<A: IpAddress>(node: &Node, name: &str, now: Tick)
+where
+    FlowKey<A>: Pod,
+    Flow<A>: Pod,
+{
+    let data = MapData::from_pin(node.pins.map(name)).unwrap();
+    let map = Map::from_map_data(data).unwrap();
+    let mut flows: HashMap<_, FlowKey<A>, Flow<A>> = map.try_into().unwrap();
+    let mut add = |port, protocol: u8, state, idle| {
+        let key = FlowKey { src_port_be: port, protocol: u32::from(protocol), ..FlowKey::default() };
+        let (last_seen, flags) = (now.wrapping_sub(idle), FLOW_REVERSE);
+        flows
+            .insert(key, Flow { last_seen, state, flags, service: protocol.into(), ..Flow::default() }, 0)
+            .unwrap();
+    };
+    for port in 0..FLOWS as u16 {
+        add(port, TCP, 0, 0);
+        add(u16::MAX - port, TCP, 0, timeout::OPENING + 1);
+    }
+    add(0, UDP, REPLIED, timeout::OPENING + 1);
+    add(u16::MAX / 2, TCP, REPLIED | CONFIRMED, timeout::OPENING + 1);
 }

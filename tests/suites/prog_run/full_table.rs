@@ -6,6 +6,10 @@ use lb_tests::{
     packet::{read, udp},
     prog::Sizes,
 };
+use nix::{
+    sched::{CpuSet, sched_getcpu, sched_setaffinity},
+    unistd::Pid,
+};
 
 use crate::setup::{LOCAL, POD_PORT, TO_LOCAL, key, lab, tcx};
 
@@ -29,6 +33,10 @@ fn has_both_halves(lab: &mut Lab, port: u16) -> bool {
 
 #[test]
 fn flows_that_open_are_answered_though_every_entry_of_the_table_is_in_use() {
+    // An LRU keeps up to 128 free entries for each processor.
+    let mut processor = CpuSet::new();
+    processor.set(sched_getcpu().unwrap()).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &processor).unwrap();
     let mut lab = lab();
     let full = Sizes::default().flows as u16 / 2;
     let mut living: Vec<u16> = (0..full).map(|number| 20_000 + number).collect();
@@ -36,7 +44,7 @@ fn flows_that_open_are_answered_though_every_entry_of_the_table_is_in_use() {
         ask(&lab, *port);
         assert!(is_answered(&lab, *port));
     }
-    let newcomers: Vec<u16> = (0..64).map(|number| 40_000 + number).collect();
+    let newcomers: Vec<u16> = (0..72).map(|number| 40_000 + number).collect();
     let mut unanswered: Vec<u16> = Vec::new();
     for newcomers in newcomers.chunks(AT_ONCE) {
         living.retain(|port| has_both_halves(&mut lab, *port));

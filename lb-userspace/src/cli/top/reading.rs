@@ -7,6 +7,7 @@ use std::{
 
 use lb_common::{
     abi::map, drop_reason::DropReason, flow::FLOW_REVERSE, service::SERVICE_CATCH_ALL, stat::ServiceStats,
+    tcp,
 };
 
 use crate::{
@@ -45,7 +46,8 @@ impl Reading {
         let (mut halves, mut flows) = (0, BTreeMap::<u32, u64>::new());
         pinned.living_halves(clock::now(), |half| {
             halves += 1;
-            *flows.entry(half.service).or_default() += u64::from(half.flags & FLOW_REVERSE == 0);
+            let is_open = half.flags & FLOW_REVERSE == 0 && !tcp::is_closed(half.state);
+            *flows.entry(half.service).or_default() += u64::from(is_open);
         })?;
         let at = Instant::now();
         let counters = names

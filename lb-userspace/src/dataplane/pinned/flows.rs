@@ -12,7 +12,7 @@ use lb_common::{
     affinity::{Affinity, AffinityKey},
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, FragmentPorts},
-    tcp,
+    tcp::{self, State},
     time::{Tick, since},
 };
 
@@ -26,6 +26,8 @@ pub struct Half {
     pub service: u32,
     /// `FLOW_*` bits.
     pub flags: u8,
+    /// State bits of [`tcp`].
+    pub state: State,
 }
 
 impl Pinned {
@@ -56,7 +58,7 @@ impl Pinned {
                 let idle = since(now, word(value, offset_of!(Flow<A>, last_seen)));
                 if idle <= tcp::idle_timeout(protocol, state) {
                     let service = word(value, offset_of!(Flow<A>, service));
-                    take(Half { service, flags: value[offset_of!(Flow<A>, flags)] });
+                    take(Half { service, flags: value[offset_of!(Flow<A>, flags)], state });
                 }
             }
         })

@@ -44,5 +44,8 @@ fn state(world: &World) -> Result<impl PartialEq + std::fmt::Debug> {
         .map(|name| Ok((name.clone(), pinned_link(&pins.links().join(name))?)))
         .collect::<Result<_>>()?;
     let epoch = world.outage.is_zero().then(|| maps.epoch()).transpose()?;
-    Ok((maps.services()?, maps.backends()?, maps.names()?, maps.interfaces()?, links, epoch))
+    let services = maps.services()?;
+    let rings = services.values().map(|service| maps.ring(service)).collect::<Result<Vec<_>, _>>()?;
+    let written = (services, rings, maps.backends()?, maps.names()?, maps.source_ranges()?, maps.peers()?);
+    Ok((written, maps.interfaces()?, links, epoch))
 }

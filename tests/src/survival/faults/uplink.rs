@@ -113,6 +113,7 @@ pub(super) fn flapped(world: &mut World, load: &Load) -> Result<u64> {
     world.node().namespace.ip("link set eth0 down")?;
     wait::pause(DOWN);
     world.topology.restore_uplink(world.node())?;
+    let after = load.tally().datagrams;
     load.recover()?;
-    Ok(load.tally().datagrams - before)
+    Ok(after - before)
 }
