@@ -153,9 +153,9 @@ pub(crate) static RESTORE6_MASK: Global<u32> = Global::new(capacity::RESTORE6 - 
 
 const EEXIST: i32 = -17;
 
-/// Inserts an entry and looks it up, which marks it as used. An LRU takes new entries for unused, and evicts unused ones first: where all others are in
-/// use, it would evict a new one before the next packet (`kernel/bpf/bpf_lru_list.c`: `__local_list_flush`,
-/// `__bpf_lru_list_shrink_inactive`).
+/// Inserts an entry and looks it up, which marks it as used. An LRU takes new entries for unused, and evicts unused ones
+/// first: where all others are in use, it would evict a new one before the next packet (`kernel/bpf/bpf_lru_list.c`:
+/// `__local_list_flush`, `__bpf_lru_list_shrink_inactive`).
 #[inline(always)]
 pub(crate) fn insert_used<K, V>(
     map: &LruHashMap<K, V>,

@@ -44,7 +44,7 @@ pub async fn serve<F>(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on {what}");
+                tracing::warn!(%error, "cannot accept a connection on {what}; trying again in {PAUSE:?}");
                 sleep(PAUSE).await;
             }
         }

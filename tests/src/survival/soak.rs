@@ -60,11 +60,11 @@ impl Soak {
             Report::load(&total, time),
             machine_load()
         );
-        ensure!(end.is_whole(), "after the last fault something was lost: {end:?}");
         let failures = report.failures();
         if !failures.is_empty() {
             bail!("more was lost than may be:\n{}", failures.join("\n"));
         }
+        ensure!(end.is_whole(), "after the last fault something was lost: {end:?}");
         Ok(())
     }
 

@@ -348,6 +348,7 @@ mod tests {
         assert!(text.contains(r#"requests_total{ingress="shop/site",class="2xx"} 1001"#), "{text}");
         assert!(text.contains(r#"sent_bytes_total{ingress="shop/site"} 10010"#), "{text}");
     }
+
     #[test]
     fn advice_does_not_count_as_refused() {
         let refusal = |reason: &str| Refusal {

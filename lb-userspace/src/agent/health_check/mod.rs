@@ -114,7 +114,7 @@ fn unavailable(node: &str, port: u16, service: &ObjectKey, error: &io::Error) ->
         object: service.clone(),
         reason: UNAVAILABLE.to_owned(),
         message: format!(
-            "healthCheckNodePort {port} of Service {service} is not answered on {node}: {error}"
+            "healthCheckNodePort {port} of Service {service} is not answered on {node}: {error}; Sluice tries again every few seconds"
         ),
     }
 }
